@@ -1,0 +1,267 @@
+//! The trait of a protocol: a state machine without input or output of its own.
+//!
+//! A machine never reads a clock, draws entropy or touches a network or a disk. It is stepped with an
+//! [`Input`] and appends [`Effect`]s; the driver turns them into events. Effects are values, so a test
+//! compares lists, and the same machine could run on real sockets: nothing in it may know that it is
+//! simulated.
+
+use crate::id::{ClientId, NodeId};
+use crate::op::{Outcome, Request, Tip, WriteKey};
+use crate::rng::Stream;
+use crate::time::{Duration, LocalTime};
+
+/// Identifies a write to the node's own disk; the machine chooses it, increasing within an incarnation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WriteId(pub u64);
+
+/// Identifies a client request in hand at this replica. Dead after one reply or a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// What links a protocol assumes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkKind {
+    /// Loses, duplicates and reorders.
+    Datagram,
+    /// First in, first out; a break is visible to both sides as `LinkDown`, its end as `LinkUp`.
+    Session,
+}
+
+/// What happened to a machine.
+#[derive(Clone, Debug)]
+pub enum Input<M: Machine> {
+    Message {
+        from: NodeId,
+        message: M::Message,
+    },
+    Timeout(M::Timer),
+    Request {
+        id: RequestId,
+        request: Request,
+    },
+    /// A client confirms that it was told of a revoked write.
+    Acknowledged {
+        write: WriteKey,
+    },
+    /// Everything up to and including this write is on the disk.
+    Written(WriteId),
+    LinkUp(NodeId),
+    LinkDown(NodeId),
+    /// The operator, or the reorganiser, asks for this set of replicas.
+    Reconfigure(Vec<NodeId>),
+}
+
+/// What a machine wants done.
+#[derive(Clone, Debug)]
+pub enum Effect<M: Machine> {
+    /// Sends once the write `after` is durable, or at once.
+    Send {
+        to: NodeId,
+        message: M::Message,
+        after: Option<WriteId>,
+    },
+    /// Arms the timer, or moves it; it fires once.
+    SetTimer {
+        timer: M::Timer,
+        after: Duration,
+    },
+    CancelTimer(M::Timer),
+    /// Appends a record to the write-ahead log.
+    Write {
+        id: WriteId,
+        record: M::Record,
+    },
+    /// Appends a record that replaces all earlier ones once it is durable.
+    Checkpoint {
+        id: WriteId,
+        record: M::Record,
+    },
+    Reply {
+        id: RequestId,
+        outcome: Outcome,
+    },
+    /// Tells a client, unasked, that its write was revoked.
+    Tell {
+        write: WriteKey,
+    },
+    /// An observation for traces and checkers; it has no effect.
+    Note(Note),
+}
+
+/// Observations of a protocol's decisions, for traces, checkers and stories. No machine reads them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    Suspected(NodeId),
+    Trusted(NodeId),
+    /// This replica now leads `candidate`'s group, or follows it.
+    Follows(NodeId),
+    Proposed {
+        epoch: u64,
+        members: Vec<NodeId>,
+    },
+    /// A view change was given up.
+    Abandoned {
+        epoch: u64,
+        missing: Vec<NodeId>,
+    },
+    /// A view took effect at this replica.
+    Installed {
+        epoch: u64,
+        coordinator: NodeId,
+        members: Vec<NodeId>,
+    },
+    /// Every member holds the view whose entry is named by `tip`.
+    Confirmed {
+        epoch: u64,
+        tip: Tip,
+        members: Vec<NodeId>,
+    },
+    /// Branches were merged into this replica's history.
+    Merged {
+        branches: usize,
+        reapplied: usize,
+        revoked: usize,
+        duplicates: usize,
+    },
+    Compacted {
+        floor: u64,
+    },
+    /// A member was held out of views after failing.
+    HeldDown {
+        node: NodeId,
+        failures: u32,
+    },
+    SteppedDown {
+        why: &'static str,
+    },
+    /// Local checking found an illegal state and corrected it.
+    Corrected(&'static str),
+    /// A message or record was refused.
+    Refused(&'static str),
+    ReplicaSet(Vec<NodeId>),
+}
+
+/// Why a machine cannot start from its log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootError(pub String);
+
+/// What a transient fault overwrites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Corrupt {
+    Volatile,
+    Log,
+    All,
+}
+
+/// The part a replica plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Just started; neither leads nor answers.
+    Listening,
+    Following,
+    Leading,
+}
+
+/// What observers, and the reorganiser, may see of a machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    pub role: Role,
+    /// (epoch, coordinator, a hash that tells equal epochs apart) of the installed view.
+    pub view: Option<(u64, NodeId, u64)>,
+    /// Members of the installed view, ascending.
+    pub members: Vec<NodeId>,
+    pub replica_set: Vec<NodeId>,
+    /// The end of the log, durable or not.
+    pub tip: Tip,
+    /// Accepts writes as primary now: installed, up, not frozen.
+    pub serving: bool,
+    /// Between accepting a view proposal and its end.
+    pub frozen: bool,
+    /// Coordinating a view change.
+    pub changing: bool,
+    /// Whom it follows; itself if it leads.
+    pub candidate: Option<NodeId>,
+    /// In background synchronisation, or held out of views: excused from membership.
+    pub excused: bool,
+}
+
+/// Writes that a machine, or a disk, accounts for.
+#[derive(Clone, Debug, Default)]
+pub struct Inventory {
+    pub applied: crate::interval::WriteSet,
+    /// Revoked and kept in the journal.
+    pub journaled: crate::interval::WriteSet,
+    /// Executed again by a merge.
+    pub reapplied: u64,
+    /// Applications of a (client, number) that had been applied before.
+    pub duplicated: u64,
+}
+
+/// A protocol.
+pub trait Machine: Sized {
+    type Message: Clone + std::fmt::Debug;
+    type Timer: Copy + Ord + std::fmt::Debug;
+    /// An entry of the write-ahead log.
+    type Record: Clone + std::fmt::Debug;
+    /// Validated; no `Default`: the scenario chooses every value.
+    type Config;
+
+    const LINKS: LinkKind;
+
+    /// Starts from what the disk holds, in order of writing.
+    fn boot(config: &Self::Config, log: &[Self::Record], cx: &mut Context<'_, Self>) -> Result<Self, BootError>;
+    fn step(&mut self, input: Input<Self>, cx: &mut Context<'_, Self>);
+
+    fn status(&self) -> Status;
+    /// As `status().serving`, but cheap: asked after every step.
+    fn serving(&self) -> bool;
+    /// Whether this replica answers requests itself (perhaps reads only) instead of redirecting them.
+    fn answers(&self, request: &Request) -> bool;
+    /// Whether `tip` is in this replica's history, as an entry of its chain or of a branch merged into it.
+    fn covers(&self, tip: Tip) -> bool;
+    /// Whether a write is in the live state.
+    fn applied(&self, write: WriteKey) -> bool;
+    /// Whether a write was revoked, and is in the journal.
+    fn journaled(&self, write: WriteKey) -> bool;
+    fn inventory(&self) -> Inventory;
+    /// What a disk accounts for whose process does not run.
+    fn inventory_of(config: &Self::Config, log: &[Self::Record]) -> Inventory;
+
+    fn wire_bytes(message: &Self::Message) -> u32;
+    fn record_bytes(record: &Self::Record) -> u32;
+    /// A short name of the message's kind, for traces and the fingerprint.
+    fn message_name(message: &Self::Message) -> &'static str;
+
+    /// Overwrites state with arbitrary values. False: not supported, and reports say so.
+    fn corrupt(&mut self, what: Corrupt, rng: &mut Stream) -> bool;
+    /// Overwrites a message in flight. False: not supported.
+    fn corrupt_message(message: &mut Self::Message, rng: &mut Stream) -> bool;
+}
+
+/// What a step may use.
+pub struct Context<'a, M: Machine> {
+    /// This node's monotonic clock: it drifts, and never jumps. There is no way to [`crate::time::SimTime`].
+    pub now: LocalTime,
+    /// This node's wall clock: it drifts and jumps. Only for timestamps that order writes.
+    pub wall: LocalTime,
+    pub rng: &'a mut Stream,
+    pub effects: &'a mut Vec<Effect<M>>,
+}
+
+impl<M: Machine> Context<'_, M> {
+    pub fn send(&mut self, to: NodeId, message: M::Message) {
+        self.effects.push(Effect::Send { to, message, after: None });
+    }
+    pub fn set_timer(&mut self, timer: M::Timer, after: Duration) {
+        self.effects.push(Effect::SetTimer { timer, after });
+    }
+    pub fn reply(&mut self, id: RequestId, outcome: Outcome) {
+        self.effects.push(Effect::Reply { id, outcome });
+    }
+    pub fn note(&mut self, note: Note) {
+        self.effects.push(Effect::Note(note));
+    }
+    pub fn tell(&mut self, client: ClientId, number: u32) {
+        self.effects.push(Effect::Tell { write: WriteKey { client, number } });
+    }
+}

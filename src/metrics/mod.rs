@@ -1,0 +1,100 @@
+//! What a run measured, and the recorder that measures it.
+
+use serde::{Deserialize, Serialize};
+
+/// The metrics of a run, a service or a phase. Names carry units; null means that it does not apply, or
+/// was not reached before the end, and never zero.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    pub requests_total: Option<u64>,
+    pub requests_ok: Option<u64>,
+    pub requests_failed: Option<u64>,
+    pub availability: Option<f64>,
+    pub availability_time: Option<f64>,
+    pub outage_total_s: Option<f64>,
+    pub outage_longest_s: Option<f64>,
+    pub recovery_first_s: Option<f64>,
+    pub recovery_s: Option<f64>,
+    pub convergence_s: Option<f64>,
+    pub divergence_s: Option<f64>,
+    pub latency_p50_ms: Option<f64>,
+    pub latency_p99_ms: Option<f64>,
+    pub latency_p999_ms: Option<f64>,
+    pub writes_acked: Option<u64>,
+    pub writes_applied: Option<u64>,
+    pub writes_revoked: Option<u64>,
+    pub writes_stranded: Option<u64>,
+    pub writes_lost: Option<u64>,
+    pub writes_revoked_told: Option<u64>,
+    pub writes_reapplied: Option<u64>,
+    pub writes_duplicated: Option<u64>,
+    pub reads_stale: Option<u64>,
+    pub replies_degraded: Option<u64>,
+    pub replies_regressed: Option<u64>,
+    pub messages: Option<u64>,
+    pub bytes_wan: Option<u64>,
+    pub energy_kwh: Option<f64>,
+    pub power_mean_w: Option<f64>,
+    pub nodes_awake_mean: Option<f64>,
+    pub load_jain: Option<f64>,
+    pub reprovision_s: Option<f64>,
+}
+
+/// From one fault to the service's recovery.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recovery {
+    pub service: String,
+    /// The label of the fault.
+    pub fault: String,
+    pub at_s: f64,
+    /// Seconds from the fault to the first success of a request that started after it.
+    pub first_success_s: Option<f64>,
+    /// Seconds from the fault to the start of 5 s in which 99 % of requests succeeded.
+    pub sustained_s: Option<f64>,
+    /// Seconds from the end of the fault to a legitimate state.
+    pub converged_s: Option<f64>,
+    /// The run, or the next fault, ended before all of these were reached.
+    pub censored: bool,
+}
+
+/// A span of the run between two changes of the world. It counts the requests that started in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    pub from_s: f64,
+    pub to_s: f64,
+    pub label: String,
+    pub metrics: MetricsTable,
+}
+
+/// Metrics over all services, and of each.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MetricsTable {
+    pub all: Metrics,
+    pub services: std::collections::BTreeMap<String, Metrics>,
+}
+
+/// A second of one service, in the order of `timeseries.csv`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Second {
+    /// Whole seconds since the start of the run.
+    pub second: u64,
+    /// Requests that started in this second, by outcome. `failed` includes `unknown`.
+    pub requests: u32,
+    pub ok: u32,
+    pub failed: u32,
+    /// Of the failed: the deadline passed and it may have been executed.
+    pub unknown: u32,
+    pub degraded: u32,
+    pub latency_p50_ms: Option<f64>,
+    pub latency_p99_ms: Option<f64>,
+    /// Replicas accepting writes as primary at the end of the second.
+    pub primaries: u32,
+    /// Members of the largest serving view at the end of the second; 0 if none serves.
+    pub view_members: u32,
+    /// Nodes of the service whose process runs at the end of the second.
+    pub nodes_up: u32,
+    /// Not measured until there is a power model.
+    pub nodes_awake: Option<u32>,
+    pub watts: Option<f64>,
+}

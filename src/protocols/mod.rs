@@ -1,0 +1,3 @@
+//! Protocols: state machines behind [`crate::machine::Machine`].
+
+pub mod optimistic;

@@ -1,0 +1,4 @@
+//! The optimistic primary-backup mechanism.
+
+pub mod options;
+pub use options::{Ack, MergePolicy, Options, ReadLevel};

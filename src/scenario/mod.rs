@@ -1,0 +1,85 @@
+//! Scenarios: from JSON text to a checked [`Scenario`], with every problem reported at its place.
+
+use crate::id::{DcId, NodeId, ServiceId};
+use crate::protocols::optimistic;
+use crate::time::{Duration, SimTime};
+use crate::workload::{Load, Service};
+use crate::world::fault::{Failure, Fault};
+use crate::world::topology::Topology;
+
+/// A checked scenario, ready to run. Everything is resolved: names to indices, quantities to whole units.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub name: String,
+    pub description: String,
+    pub sources: Vec<String>,
+    pub seed: u64,
+    pub duration: Duration,
+    pub warmup: Duration,
+    pub drain: Duration,
+    pub topology: Topology,
+    pub services: Vec<Service>,
+    /// In the order of the scenario.
+    pub protocols: Vec<Protocol>,
+    pub loads: Vec<Load>,
+    /// Sorted by time; equal times in the order of the scenario.
+    pub timeline: Vec<Fault>,
+    pub failures: Vec<Failure>,
+    pub expectations: Vec<Expectation>,
+    /// The file's JSON, after `--set`.
+    pub as_written: serde_json::Value,
+    /// The same with every default filled in; parsing it gives this scenario again.
+    pub resolved: serde_json::Value,
+    /// BLAKE3, in hexadecimal, of the RFC 8785 form of `resolved` without `$schema`.
+    pub hash: String,
+}
+
+/// A protocol under its label.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Protocol {
+    pub label: String,
+    pub kind: Kind,
+}
+
+/// A kind of protocol and its options. Kinds that are known but not built yet have none.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    Optimistic(optimistic::Options),
+    /// A name that scenarios may use already: raft, omnipaxos, viewstamped, static-primary, lazy-consensus, dynamic-voting.
+    NotBuilt(&'static str),
+}
+
+/// What a scenario expects of its results.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expectation {
+    /// A key of [`crate::metrics::Metrics`].
+    pub metric: String,
+    /// `None`: each service by itself.
+    pub service: Option<ServiceId>,
+    /// `None`: each protocol.
+    pub protocol: Option<String>,
+    /// Only requests that started in this span; only for metrics that can be cut by time.
+    pub from: Option<SimTime>,
+    pub to: Option<SimTime>,
+    pub bound: Bound,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+    Equals(f64),
+}
+
+/// Names for messages and files.
+impl Scenario {
+    pub fn node(&self, node: NodeId) -> &str {
+        &self.topology.nodes[node.index()].name
+    }
+    pub fn place(&self, place: DcId) -> &str {
+        &self.topology.data_centers[place.index()].name
+    }
+    pub fn service(&self, service: ServiceId) -> &str {
+        &self.services[service.index()].name
+    }
+}

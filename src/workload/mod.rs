@@ -1,0 +1,78 @@
+//! Clients and their load: who asks what, when, and what a client library does when nobody answers.
+
+use crate::id::{DcId, NodeId, ServiceId};
+use crate::time::{Duration, SimTime};
+
+/// The load of one `workload` entry of a scenario on one service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Load {
+    pub service: ServiceId,
+    /// Places the requests come from; `rate` is of each.
+    pub from: Vec<DcId>,
+    /// Requests a second at factor 1.
+    pub rate: f64,
+    /// Probability that a request reads.
+    pub reads: f64,
+    /// Of the writes of `kv`: shares that append and that compare-and-swap; the rest put.
+    pub appends: f64,
+    pub swaps: f64,
+    pub keys: u32,
+    /// Exponent of Zipf's law over the keys; 0 is uniform.
+    pub skew: f64,
+    pub value_bytes: u32,
+    pub deadline: Duration,
+    /// Sessions at each place.
+    pub clients: u32,
+    /// A request carries its session's token, so that a session sees its own writes.
+    pub attempt_timeout: Duration,
+    pub profile: Profile,
+    /// The timeline's changes of load for this service, each at some of the places.
+    pub surges: Vec<Surge>,
+}
+
+/// How the rate changes with time.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Profile {
+    Constant,
+    /// 24 factors of mean 1, linear between them, repeated each `period`; `shifted`: by the place's longitude / 15 h.
+    Diurnal {
+        period: Duration,
+        hours: [f64; 24],
+        shifted: bool,
+        start: Duration,
+    },
+    /// Rises linearly from 1 to `factor` over `rise` from `at`, holds, then falls by half each `half_life`.
+    FlashCrowd {
+        at: SimTime,
+        rise: Duration,
+        hold: Duration,
+        factor: f64,
+        half_life: Duration,
+    },
+}
+
+/// A change of load in the timeline: linear ramp to `factor`, and at the end a ramp back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Surge {
+    pub from: Vec<DcId>,
+    pub at: SimTime,
+    pub lasts: Option<Duration>,
+    pub factor: f64,
+    pub ramp: Duration,
+}
+
+/// What an application can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Application {
+    Board,
+    Kv,
+}
+
+/// A service as its clients and its placement see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    pub name: String,
+    pub application: Application,
+    /// In order of priority, first highest.
+    pub replicas: Vec<NodeId>,
+}

@@ -1,0 +1,4 @@
+//! The physical world: sites, links, machines, disks, clocks, and what breaks them.
+
+pub mod fault;
+pub mod topology;
