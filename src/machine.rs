@@ -181,8 +181,8 @@ pub struct Status {
     pub changing: bool,
     /// Whom it follows; itself if it leads.
     pub candidate: Option<NodeId>,
-    /// In background synchronisation, or held out of views: excused from membership.
-    pub excused: bool,
+    /// Nodes that this leader keeps out of its view for now: held down after failures, or still catching up.
+    pub held: Vec<NodeId>,
 }
 
 /// Writes that a machine, or a disk, accounts for.
@@ -192,7 +192,7 @@ pub struct Inventory {
     /// Revoked and kept in the journal.
     pub journaled: crate::interval::WriteSet,
     /// Executed again by a merge.
-    pub reapplied: u64,
+    pub reapplied: crate::interval::WriteSet,
     /// Applications of a (client, number) that had been applied before.
     pub duplicated: u64,
 }

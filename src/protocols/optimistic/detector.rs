@@ -1,0 +1,288 @@
+//! Who is heard, and whom to follow: a priority maximal independent set over mutual trust.
+
+use std::cmp::Reverse;
+use std::rc::Rc;
+
+use super::config::Mutation;
+use super::log::Chain;
+use super::message::{Heartbeat, Message, ViewId};
+use super::view::Acked;
+use super::{Cx, Replica, Timer};
+use crate::id::NodeId;
+use crate::machine::Note;
+use crate::op::Tip;
+use crate::time::{Duration, LocalTime};
+
+/// What this replica knows of another. All of it is soft.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// When its last heartbeat came.
+    pub heard: Option<LocalTime>,
+    /// The content of the last heartbeat, replaced whole.
+    pub report: Option<Rc<Heartbeat>>,
+    pub suspected: bool,
+
+    // As primary, of a member of the installed view.
+    /// The life of the member that `matched` is about.
+    pub incarnation: u64,
+    /// Its life before that: what still arrives from it is void.
+    pub former: u64,
+    /// Position up to which it holds this log durably.
+    pub matched: u64,
+    /// Since when entries wait for it without progress.
+    pub waiting_since: Option<LocalTime>,
+    /// The greatest probe that it answered.
+    pub probe: u64,
+    /// What it said of its log when it accepted the proposal.
+    pub acked: Option<Acked>,
+
+    // Hold-down.
+    pub failures: u32,
+    pub held_until: Option<LocalTime>,
+    pub forget_at: LocalTime,
+
+    // Background synchronisation.
+    /// Its chain, as far as it was fetched.
+    pub branch: Option<Chain>,
+    pub fetching: Option<LocalTime>,
+}
+
+/// The order of leaders: an incumbent of the larger view first, the empty log last.
+pub type Rank = (bool, u32, u64, bool, u32, Reverse<NodeId>);
+
+impl Replica {
+    pub(super) fn reset_peers(&mut self) {
+        let me = self.me();
+        self.peers = self.config.directory.iter().map(|peer| peer.node).filter(|&node| node != me).map(|node| (node, Known::default())).collect();
+    }
+
+    pub(super) fn known(&mut self, node: NodeId) -> &mut Known {
+        self.peers.entry(node).or_default()
+    }
+
+    /// Every P.
+    pub(super) fn tick(&mut self, cx: &mut Cx<'_>) {
+        cx.set_timer(Timer::Tick, self.options().heartbeat);
+        self.notice_gap(cx);
+        self.ticks += 1;
+        self.sanity(cx);
+        self.note_suspicions(cx);
+        self.thaw_if_due(cx);
+        self.choose_candidate(cx);
+        if self.candidate == Some(self.me()) {
+            self.lead(cx);
+        } else {
+            self.unsettled_since = None;
+            self.change = None;
+            self.attempts = 0;
+        }
+        self.synchronise(cx);
+        self.look_after_members(cx);
+        self.say_heartbeat(cx);
+    }
+
+    /// A gap since the last tick means that this process did not run: what it believes of others is old.
+    fn notice_gap(&mut self, cx: &mut Cx<'_>) {
+        let gap = cx.now.since(self.last_tick);
+        let period = self.options().heartbeat;
+        self.last_tick = cx.now;
+        if gap > self.options().suspect_after {
+            self.restart(cx);
+        } else if gap > period.saturating_mul(3) {
+            // Shifted, never refreshed: a node that runs in jerks must still suspect the dead.
+            let refresh = self.mutated(Mutation::RefreshAfterGap);
+            let missed = gap.saturating_sub(period);
+            for known in self.peers.values_mut() {
+                if let Some(heard) = known.heard {
+                    known.heard = Some(if refresh { cx.now } else { cx.now.min(heard + missed) });
+                }
+            }
+        }
+    }
+
+    pub(super) fn trusts(&self, node: NodeId, now: LocalTime) -> bool {
+        self.peers.get(&node).is_some_and(|known| {
+            let limit = self.options().suspect_after;
+            known.report.is_some() && known.heard.is_some_and(|heard| now.since(heard) <= limit)
+        })
+    }
+
+    /// The report of a node that this one trusts and that trusts this one.
+    pub(super) fn mutual(&self, node: NodeId, now: LocalTime) -> Option<&Heartbeat> {
+        if !self.trusts(node, now) {
+            return None;
+        }
+        let report = self.peers.get(&node)?.report.as_deref()?;
+        (report.trusted.contains(&self.me()) || self.mutated(Mutation::OneWayTrust)).then_some(report)
+    }
+
+    fn note_suspicions(&mut self, cx: &mut Cx<'_>) {
+        let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
+        for node in nodes {
+            let suspected = !self.trusts(node, cx.now);
+            let known = self.known(node);
+            if known.report.is_some() && known.suspected != suspected {
+                known.suspected = suspected;
+                cx.note(if suspected { Note::Suspected(node) } else { Note::Trusted(node) });
+            }
+        }
+    }
+
+    /// Whether this node may lead at all.
+    fn may_lead(&self, now: LocalTime) -> bool {
+        !self.is_listening(now) && self.storage_lag(now) <= self.options().suspect_after && !self.is_retired()
+    }
+
+    /// Taken out of the replica set by an entry that it holds.
+    pub(super) fn is_retired(&self) -> bool {
+        !self.log.state().replica_set.contains(&self.me())
+    }
+
+    fn own_rank(&self) -> Rank {
+        let (members, epoch) = match &self.view {
+            Some(view) if self.incumbent => (view.members.len() as u32, view.epoch),
+            _ => (0, 0),
+        };
+        (self.incumbent, members, epoch, !self.log.is_empty(), self.config.priority(self.me()), Reverse(self.me()))
+    }
+
+    fn rank_of(&self, node: NodeId, report: &Heartbeat) -> Rank {
+        let (members, epoch) = match report.view {
+            Some(view) if report.incumbent => (report.members, view.epoch),
+            _ => (0, 0),
+        };
+        (report.incumbent, members, epoch, report.tip.length > 0, self.config.priority(node), Reverse(node))
+    }
+
+    fn choose_candidate(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now;
+        let may_lead = self.may_lead(now);
+        let own = self.own_rank();
+        let best = self
+            .peers
+            .keys()
+            .filter_map(|&node| {
+                let report = self.mutual(node, now)?;
+                (report.candidate == Some(node)).then(|| (self.rank_of(node, report), node))
+            })
+            .filter(|(rank, _)| !may_lead || *rank > own)
+            .max();
+        let chosen = match best {
+            Some((_, node)) => Some(node),
+            None => may_lead.then(|| self.me()),
+        };
+        if !may_lead && self.incumbent && self.storage_lag(now) > self.options().suspect_after {
+            self.incumbent = false;
+            self.turn_away(cx);
+            cx.note(Note::SteppedDown { why: "its own storage does not complete a write" });
+        }
+        if chosen != self.candidate {
+            self.candidate = chosen;
+            if let Some(node) = chosen {
+                cx.note(Note::Follows(node));
+            }
+        }
+    }
+
+    /// Whom heartbeats go to: the replica set, and whoever else of the directory was heard lately.
+    fn audience(&self, now: LocalTime) -> Vec<NodeId> {
+        let set = &self.log.state().replica_set;
+        let lately = self.options().suspect_after.saturating_mul(4);
+        let own_set_only = self.mutated(Mutation::HeartbeatOwnSetOnly);
+        self.peers
+            .iter()
+            .filter(|(node, known)| {
+                set.contains(node) || (!own_set_only && known.heard.is_some_and(|heard| now.since(heard) <= lately))
+            })
+            .map(|(&node, _)| node)
+            .collect()
+    }
+
+    pub(super) fn say_heartbeat(&mut self, cx: &mut Cx<'_>) {
+        if self.is_retired() {
+            return;
+        }
+        let now = cx.now;
+        let beat = Rc::new(Heartbeat {
+            incarnation: self.incarnation,
+            view: self.view_id(),
+            members: self.view.as_ref().map_or(0, |view| view.members.len() as u32),
+            incumbent: self.incumbent,
+            candidate: self.candidate,
+            trusted: self.peers.keys().copied().filter(|&node| self.trusts(node, now)).collect(),
+            tip: self.durable_tip(),
+            synced: self.synced_with_candidate(),
+            floor: if self.is_serving() { self.floor() } else { 0 },
+            load: std::mem::take(&mut self.load),
+            data_center: self.config.peer(self.me()).map(|peer| peer.data_center).unwrap_or_default(),
+        });
+        for node in self.audience(now) {
+            cx.send(node, Message::Heartbeat(beat.clone()));
+        }
+        if self.candidate == Some(self.me()) && self.ticks.is_multiple_of(10) && !self.mutated(Mutation::HeartbeatOwnSetOnly) {
+            self.say_beacon(cx);
+        }
+    }
+
+    fn say_beacon(&mut self, cx: &mut Cx<'_>) {
+        let Some(view) = self.view_id() else { return };
+        let replica_set: Rc<[NodeId]> = self.log.state().replica_set.clone().into();
+        let tip = self.durable_tip();
+        let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
+        for node in nodes {
+            cx.send(node, Message::Beacon { view, tip, replica_set: replica_set.clone() });
+        }
+    }
+
+    /// A beacon of a group that this node does not know adds its sender to those it sends heartbeats to.
+    pub(super) fn beacon(&mut self, from: NodeId, _view: ViewId, _replica_set: &[NodeId], cx: &mut Cx<'_>) {
+        let now = cx.now;
+        let silent = self.options().suspect_after + Duration::from_nanos(1);
+        let known = self.known(from);
+        // Heard, but only a heartbeat makes it trusted.
+        if known.report.is_none() || known.heard.is_none_or(|heard| now.since(heard) >= silent) {
+            known.heard = Some(now - silent);
+        }
+    }
+
+    pub(super) fn heard(&mut self, from: NodeId, beat: Rc<Heartbeat>, cx: &mut Cx<'_>) {
+        if !self.is_possible(from, &beat) {
+            cx.note(Note::Refused("an impossible heartbeat"));
+            return;
+        }
+        let now = cx.now;
+        let my_view = self.view_id();
+        let known = self.known(from);
+        if known.former == beat.incarnation && beat.incarnation != 0 {
+            return;
+        }
+        known.heard = Some(now);
+        if known.incarnation != beat.incarnation {
+            // It started anew: what it acknowledged in its former life may be gone.
+            known.former = known.incarnation;
+            known.incarnation = beat.incarnation;
+            known.matched = 0;
+            known.probe = 0;
+        }
+        let floor = beat.floor;
+        let follows_it = beat.view.is_some() && beat.view == my_view && beat.incumbent;
+        known.report = Some(beat);
+        if follows_it {
+            self.compact_to(floor, cx);
+        }
+    }
+
+    /// Claims that no correct node makes are dropped on receipt.
+    fn is_possible(&self, from: NodeId, beat: &Heartbeat) -> bool {
+        let view_ok = beat.view.is_none_or(|view| view.epoch > 0 && view.epoch < self.options().epoch_max);
+        let claim_ok = !beat.incumbent || beat.view.is_some_and(|view| view.coordinator == from);
+        let size_ok = beat.members as usize <= self.config.directory.len();
+        view_ok && claim_ok && size_ok && beat.candidate.is_none_or(|node| self.config.knows(node))
+    }
+
+    /// How far this node holds its candidate's chain beside its own.
+    fn synced_with_candidate(&self) -> Option<Tip> {
+        let candidate = self.candidate.filter(|&node| node != self.me())?;
+        self.peers.get(&candidate)?.branch.as_ref().map(Chain::tip)
+    }
+}

@@ -1,0 +1,340 @@
+//! The log's way from the primary to the members: replication, acknowledgement, compaction.
+
+use std::rc::Rc;
+
+use super::config::Mutation;
+use super::entry::{Data, Entry};
+use super::message::{Message, ViewId};
+use super::options::Ack;
+use super::{Cx, Record, Replica, Timer};
+use crate::id::NodeId;
+use crate::machine::{Effect, Note};
+use crate::op::Tip;
+use crate::time::Duration;
+
+/// Entries sent again at once to a member that lags.
+const WINDOW: usize = 2_000;
+/// Compaction moves the image by at least this many entries, so that its cost is spread over them.
+const COMPACT_STEP: u64 = 1_024;
+
+impl Replica {
+    /// Appends data as primary, writes it, and sends it to the members.
+    pub(super) fn append(&mut self, data: Data, cx: &mut Cx<'_>) -> u64 {
+        let base = self.log.tip();
+        let entry = self.log.push(data);
+        self.write(Record::Append(vec![entry.clone()]), cx);
+        self.send_entries(base, &[entry], &self.others(), cx);
+        if !self.others().is_empty() && !self.service.retransmit_armed {
+            self.service.retransmit_armed = true;
+            cx.set_timer(Timer::Retransmit, self.config.retransmit_after());
+        }
+        self.log.length()
+    }
+
+    fn send_entries(&self, base: Tip, entries: &[Rc<Entry>], to: &[NodeId], cx: &mut Cx<'_>) {
+        let Some(view) = self.view_id() else { return };
+        let entries: Rc<[Rc<Entry>]> = entries.into();
+        for &node in to {
+            let (probe, floor) = (self.probes, self.floor());
+            cx.send(node, Message::Replicate { view, base, entries: entries.clone(), probe, floor });
+        }
+    }
+
+    /// Asks every member to confirm the view.
+    pub(super) fn probe(&mut self, cx: &mut Cx<'_>) -> u64 {
+        self.probes += 1;
+        self.send_entries(self.log.tip(), &[], &self.others(), cx);
+        if !self.others().is_empty() && !self.service.retransmit_armed {
+            self.service.retransmit_armed = true;
+            cx.set_timer(Timer::Retransmit, self.config.retransmit_after());
+        }
+        self.probes
+    }
+
+    pub(super) fn replicate_received(&mut self, from: NodeId, view: ViewId, base: Tip, entries: &[Rc<Entry>], probe: u64, floor: u64, cx: &mut Cx<'_>) {
+        let mine = self.view.as_ref().is_some_and(|mine| mine.coordinator == from && mine.id() == view);
+        if !mine || self.frozen.is_some() || self.installing.is_some() {
+            return;
+        }
+        if base.length > self.log.length() {
+            self.service.stash(base, entries);
+            self.say_ack(from, probe, true, cx);
+            return;
+        }
+        if !self.log.chain().passes(base) && base.length >= self.log.chain().base.tip.length {
+            cx.note(Note::Refused("entries that do not link to the log"));
+            return;
+        }
+        let before = self.log.length();
+        if !self.append_received(base, entries) {
+            cx.note(Note::Refused("an entry that does not link or is not sound"));
+        }
+        while let Some((base, entries)) = self.service.unstash(self.log.length()) {
+            self.append_received(base, &entries);
+        }
+        let fresh = self.log.chain().after(before).to_vec();
+        self.absorb_clock(cx);
+        if fresh.is_empty() {
+            self.say_ack(from, probe, false, cx);
+        } else {
+            self.write(Record::Append(fresh), cx);
+            self.say_ack_when_durable(from, probe, cx);
+        }
+        self.compact_to(floor, cx);
+    }
+
+    /// Appends what is new of a run of entries after `base`; false if something does not link.
+    fn append_received(&mut self, base: Tip, entries: &[Rc<Entry>]) -> bool {
+        for (at, entry) in (base.length + 1..).zip(entries) {
+            if at <= self.log.length() {
+                let kept = self.log.chain().hash_at(at);
+                if kept.is_some() && kept != Some(entry.hash) {
+                    return false;
+                }
+            } else if entry.prev == self.log.tip().hash && entry.is_sound() {
+                self.log.append(entry.clone());
+            } else {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn ack(&self, tip: Tip, probe: u64, gap: bool) -> Option<Message> {
+        let view = self.view_id()?;
+        Some(Message::ReplicateAck { view, incarnation: self.incarnation, tip, probe, gap })
+    }
+
+    /// Tells the primary the durable end of the log.
+    pub(super) fn say_ack(&self, to: NodeId, probe: u64, gap: bool, cx: &mut Cx<'_>) {
+        self.send_ack(to, self.ack(self.durable_tip(), probe, gap), false, cx);
+    }
+
+    fn say_ack_when_durable(&self, to: NodeId, probe: u64, cx: &mut Cx<'_>) {
+        let wait = !self.mutated(Mutation::AckBeforeSync);
+        self.send_ack(to, self.ack(self.log.tip(), probe, false), wait, cx);
+    }
+
+    fn send_ack(&self, to: NodeId, message: Option<Message>, wait: bool, cx: &mut Cx<'_>) {
+        if self.mutated(Mutation::DropReplicateAcks) {
+            return;
+        }
+        if let Some(message) = message {
+            let after = self.disk.pending.back().map(|&(id, _, _)| id).filter(|_| wait);
+            cx.effects.push(Effect::Send { to, message, after });
+        }
+    }
+
+    pub(super) fn replicate_acked(&mut self, from: NodeId, view: ViewId, incarnation: u64, tip: Tip, probe: u64, gap: bool, cx: &mut Cx<'_>) {
+        let member = self.incumbent && self.view.as_ref().is_some_and(|mine| mine.id() == view && mine.has(from));
+        if !member || self.installing.is_some() {
+            return;
+        }
+        let passes = self.log.chain().passes(tip);
+        let now = cx.now;
+        let length = self.log.length();
+        let known = self.known(from);
+        if known.incarnation != incarnation {
+            // From a life that ended, or from one whose first heartbeat is still to come.
+            return;
+        }
+        known.probe = known.probe.max(probe);
+        if !passes {
+            return;
+        }
+        if tip.length > known.matched {
+            known.matched = tip.length;
+            known.waiting_since = (tip.length < length).then_some(now);
+        }
+        if gap {
+            self.send_missing(from, cx);
+        }
+        self.advance(cx);
+    }
+
+    fn send_missing(&self, to: NodeId, cx: &mut Cx<'_>) {
+        let chain = self.log.chain();
+        let matched = self.peers[&to].matched;
+        // Of a member that started anew nothing is known: an empty message makes it tell where it is.
+        let base = if matched < chain.base.tip.length { self.log.length() } else { matched };
+        let entries = chain.after(base);
+        let entries = &entries[..entries.len().min(WINDOW)];
+        let hash = chain.hash_at(base).expect("a matched position lies in the retained log");
+        self.send_entries(Tip { length: base, hash }, entries, &[to], cx);
+    }
+
+    pub(super) fn retransmit(&mut self, cx: &mut Cx<'_>) {
+        self.service.retransmit_armed = false;
+        if !self.incumbent || self.installing.is_some() {
+            return;
+        }
+        let length = self.log.length();
+        let lagging: Vec<NodeId> = self
+            .others()
+            .into_iter()
+            .filter(|node| self.peers[node].matched < length || self.peers[node].probe < self.probes)
+            .collect();
+        if lagging.is_empty() {
+            return;
+        }
+        for node in lagging {
+            if self.peers[&node].matched >= self.view_length {
+                self.send_missing(node, cx);
+            }
+        }
+        self.service.retransmit_armed = true;
+        cx.set_timer(Timer::Retransmit, self.config.retransmit_after());
+    }
+
+    /// The position up to which every member of the view is durable, this node included.
+    fn common_length(&self) -> u64 {
+        self.others().iter().map(|node| self.peers[node].matched).min().unwrap_or(u64::MAX).min(self.disk.durable)
+    }
+
+    /// The largest position that `copies` members in `sites` data centers hold durably.
+    fn copied_length(&self, copies: u16, sites: u16) -> u64 {
+        let site = |node| self.config.peer(node).map(|peer| peer.data_center);
+        let mut holders: Vec<_> = self.others().iter().map(|node| (self.peers[node].matched, site(*node))).collect();
+        holders.push((self.disk.durable, site(self.me())));
+        holders.sort_unstable_by(|a, b| b.cmp(a));
+        let mut all_sites: Vec<_> = holders.iter().map(|&(_, site)| site).collect();
+        all_sites.sort_unstable();
+        all_sites.dedup();
+        let copies = usize::from(copies).clamp(1, holders.len());
+        let sites = usize::from(sites).clamp(1, all_sites.len());
+        let mut seen = Vec::new();
+        for (at, &(length, site)) in holders.iter().enumerate() {
+            if !seen.contains(&site) {
+                seen.push(site);
+            }
+            if at + 1 >= copies && seen.len() >= sites {
+                return length;
+            }
+        }
+        0
+    }
+
+    /// Moves the acknowledged position, and answers what waited for it.
+    pub(super) fn advance(&mut self, cx: &mut Cx<'_>) {
+        if !self.is_serving() {
+            return;
+        }
+        let common = self.common_length();
+        if self.confirm_length.is_none() && common >= self.view_length {
+            let view = self.log.state().last_view.map(|view| view.tip).unwrap_or_default();
+            self.confirm_length = Some(u64::MAX);
+            let length = self.append(Data::Confirm { view }, cx);
+            self.confirm_length = Some(length);
+        }
+        let covered = match self.options().ack {
+            _ if self.mutated(Mutation::AckBeforeReplication) => self.disk.durable,
+            // Under `all` nothing is acknowledged before the Confirm is on every member.
+            Ack::All if self.confirm_length.is_some_and(|confirm| common >= confirm) => common,
+            Ack::All => 0,
+            Ack::Copies { copies, data_centers } => self.copied_length(copies, data_centers),
+            Ack::None => self.log.length(),
+        };
+        if self.confirm_length.is_some_and(|confirm| common >= confirm) && !self.service.confirmed {
+            self.service.confirmed = true;
+            self.note_confirmed(cx);
+        }
+        self.acked_length = self.acked_length.max(covered);
+        self.answer_waiting(cx);
+    }
+
+    fn note_confirmed(&self, cx: &mut Cx<'_>) {
+        if let (Some(view), Some(confirmed)) = (&self.view, self.log.state().confirmed) {
+            cx.note(Note::Confirmed { epoch: view.epoch, tip: confirmed.tip, members: view.members.clone() });
+        }
+    }
+
+    /// Every P, as primary: members without progress, the retention limit, notices of revoked writes.
+    pub(super) fn look_after_members(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now;
+        for known in self.peers.values_mut() {
+            if known.failures > 0 && now >= known.forget_at {
+                known.failures = 0;
+                known.held_until = None;
+            }
+        }
+        if !self.is_serving() {
+            return;
+        }
+        let length = self.log.length();
+        let patience = self.options().suspect_after;
+        for node in self.others() {
+            let known = self.known(node);
+            if known.matched >= length {
+                known.waiting_since = None;
+                continue;
+            }
+            let since = *known.waiting_since.get_or_insert(now);
+            if now.since(since) > patience && known.held_until.is_none_or(|until| now >= until) {
+                known.waiting_since = Some(now);
+                self.failed(node, patience, cx);
+            }
+        }
+        self.evict_if_needed(cx);
+        self.compact_to(self.floor(), cx);
+        self.tell_revoked(cx);
+    }
+
+    /// The position that every member of the replica set holds durably; 0 while one is absent.
+    pub(super) fn floor(&self) -> u64 {
+        let Some(view) = &self.view else { return 0 };
+        let whole = self.log.state().replica_set.iter().all(|&node| view.has(node));
+        if whole && self.service.confirmed { self.common_length() } else { 0 }
+    }
+
+    pub(super) fn compact_to(&mut self, floor: u64, cx: &mut Cx<'_>) {
+        let floor = floor.min(self.disk.durable);
+        if self.installing.is_some() || floor < self.log.chain().base.tip.length + COMPACT_STEP {
+            return;
+        }
+        self.log.compact(floor);
+        let (image, entries) = (self.log.chain().base.clone(), self.log.chain().entries.clone());
+        self.write(Record::Snapshot { image, entries, view: self.view.clone() }, cx);
+        cx.note(Note::Compacted { floor });
+    }
+
+    /// If more is retained for absent members than the limit, the most lagging one leaves the replica set.
+    fn evict_if_needed(&mut self, cx: &mut Cx<'_>) {
+        let retained = self.log.chain().entries.len() as u64;
+        let oldest = self.log.chain().entries.iter().find_map(|entry| match &entry.data {
+            Data::Op(executed) => Some(executed.hlc),
+            _ => None,
+        });
+        let age = oldest.map_or(Duration::ZERO, |hlc| Duration::from_nanos(cx.wall.as_nanos().saturating_sub(hlc)));
+        if retained <= self.options().retain_entries && age <= self.options().retain_age {
+            return;
+        }
+        let Some(view) = &self.view else { return };
+        let mut set = self.log.state().replica_set.clone();
+        let lag = |node: &NodeId| {
+            let length = self.peers.get(node).and_then(|known| known.report.as_ref()).map_or(0, |report| report.tip.length);
+            (length, self.config.priority(*node), *node)
+        };
+        let Some(evicted) = set.iter().copied().filter(|&node| !view.has(node)).min_by_key(lag) else { return };
+        set.retain(|&node| node != evicted);
+        cx.note(Note::ReplicaSet(set.clone()));
+        self.append(Data::Reconfigure(set), cx);
+    }
+
+    /// The operator, or the reorganiser, asks for another replica set.
+    pub(super) fn reconfigure(&mut self, mut nodes: Vec<NodeId>, cx: &mut Cx<'_>) {
+        nodes.sort_unstable();
+        nodes.dedup();
+        if !self.is_serving() || nodes.is_empty() || !nodes.iter().all(|&node| self.config.knows(node)) {
+            cx.note(Note::Refused("a reconfiguration"));
+            return;
+        }
+        cx.note(Note::ReplicaSet(nodes.clone()));
+        self.append(Data::Reconfigure(nodes), cx);
+    }
+
+    /// Takes over the log's clock, but never further ahead of the own wall clock than the largest skew.
+    pub(super) fn absorb_clock(&mut self, cx: &Cx<'_>) {
+        let limit = (cx.wall + self.options().clock_skew_max).as_nanos();
+        self.hlc = self.hlc.max(self.log.state().hlc).min(limit);
+    }
+}

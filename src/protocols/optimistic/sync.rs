@@ -1,0 +1,128 @@
+//! Bulk state moves in the background, outside of view changes, while both sides serve.
+
+use std::rc::Rc;
+
+use super::log::Chain;
+use super::message::{Delta, Message};
+use super::{Cx, Replica};
+use crate::id::NodeId;
+use crate::machine::Note;
+use crate::op::Tip;
+
+/// Entries in one Branch message; more follow on request.
+const CHUNK: usize = 1_000;
+
+impl Replica {
+    /// Asks, every P, for what this node will need: a leader for the branches of its followers, a follower
+    /// outside the view for its leader's chain.
+    pub(super) fn synchronise(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now;
+        let nodes: Vec<NodeId> = if self.candidate == Some(self.me()) {
+            self.peers.keys().copied().filter(|&node| self.follows_me(node, now)).collect()
+        } else {
+            let my_view = self.view_id();
+            let apart = |node: &NodeId| {
+                let report = self.peers.get(node).and_then(|known| known.report.as_deref());
+                report.is_some_and(|report| report.view != my_view || report.view.is_none())
+            };
+            self.candidate.into_iter().filter(apart).collect()
+        };
+        for node in nodes {
+            let Some(tip) = self.peers.get(&node).and_then(|known| known.report.as_ref()).map(|report| report.tip) else {
+                continue;
+            };
+            if !self.log.covers(tip) && !self.holds_branch(node, tip) {
+                self.fetch(node, cx);
+            }
+        }
+    }
+
+    /// Asks a node for its chain after what is held of it, once per retransmission period.
+    pub(super) fn fetch(&mut self, node: NodeId, cx: &mut Cx<'_>) {
+        let patience = self.config.retransmit_after();
+        let now = cx.now;
+        let own = self.log.chain().ancestry();
+        let known = self.known(node);
+        if known.fetching.is_some_and(|since| now.since(since) < patience) {
+            return;
+        }
+        known.fetching = Some(now);
+        let held = known.branch.as_ref().map_or_else(Vec::new, Chain::ancestry);
+        let have: Rc<[Tip]> = held.into_iter().chain(own).collect();
+        cx.send(node, Message::Fetch { have });
+    }
+
+    pub(super) fn fetch_received(&mut self, from: NodeId, have: &[Tip], cx: &mut Cx<'_>) {
+        let chain = self.log.chain();
+        let durable = self.durable_tip();
+        let common = have.iter().copied().find(|tip| tip.length <= durable.length && chain.passes(*tip));
+        let (start, image) = match common {
+            Some(tip) => (tip, None),
+            None => (chain.base.tip, Some(chain.base.clone())),
+        };
+        let available = (durable.length - start.length) as usize;
+        let entries = chain.after(start.length)[..available.min(CHUNK)].to_vec();
+        let done = entries.len() == available;
+        let delta = Rc::new(Delta { from: start, image, entries });
+        cx.send(from, Message::Branch { delta, tip: durable, done });
+    }
+
+    pub(super) fn branch_received(&mut self, from: NodeId, delta: &Delta, _tip: Tip, done: bool, cx: &mut Cx<'_>) {
+        let Some(chain) = self.graft(from, delta) else {
+            cx.note(Note::Refused("a branch that does not link"));
+            return;
+        };
+        let known = self.known(from);
+        known.branch = Some(chain);
+        known.fetching = None;
+        if !done {
+            self.fetch(from, cx);
+        }
+        if self.change.is_some() {
+            self.finish_if_complete(cx);
+        }
+    }
+
+    /// The chain that a delta continues: on its image, on what is held of the sender's chain, or on this
+    /// node's own. `None` if it does not link or is not sound.
+    pub(super) fn graft(&self, from: NodeId, delta: &Delta) -> Option<Chain> {
+        let held = self.peers.get(&from).and_then(|known| known.branch.as_ref());
+        let mut chain = match &delta.image {
+            Some(image) if image.is_sound() && image.tip == delta.from => {
+                Chain { base: image.clone(), entries: Vec::new() }
+            }
+            Some(_) => return None,
+            None => {
+                let own = Some(self.log.chain());
+                let known = [held, own].into_iter().flatten().find(|chain| chain.passes(delta.from))?;
+                known.prefix(delta.from.length)
+            }
+        };
+        if !chain.links(&delta.entries) {
+            return None;
+        }
+        chain.entries.extend(delta.entries.iter().cloned());
+        Some(chain)
+    }
+
+    /// Whether so little is missing, in both directions, that a view change can bring it.
+    pub(super) fn is_caught_up(&self, node: NodeId) -> bool {
+        let limit = self.options().sync_limit;
+        let known = &self.peers[&node];
+        let Some(report) = known.report.as_deref() else { return false };
+        let mine = self.log.chain();
+        let incoming = self.log.covers(report.tip)
+            || known.branch.as_ref().is_some_and(|branch| report.tip.length.saturating_sub(branch.length()) <= limit);
+        let shared = if mine.passes(report.tip) {
+            Some(report.tip.length)
+        } else {
+            known.branch.as_ref().and_then(|branch| mine.fork(branch)).map(|fork| fork.length)
+        };
+        let fork_of_segment = || {
+            mine.segments().find(|(_, segment)| segment.hashes.contains(&report.tip.hash)).map(|(_, segment)| segment.fork.length)
+        };
+        let synced = report.synced.filter(|&tip| mine.passes(tip)).map(|tip| tip.length);
+        let held = shared.or_else(fork_of_segment).max(synced);
+        incoming && held.is_some_and(|held| held >= mine.base.tip.length && mine.length() - held <= limit)
+    }
+}
