@@ -60,6 +60,29 @@ impl Op {
             Self::CompareAndSwap { .. } => "compare-and-swap",
         }
     }
+    /// What the operation makes of a cell or a thread with this digest and size (0 and 0: absent or
+    /// empty), and what it answers. Replicas and checkers share this one definition.
+    ///
+    /// A put replaces the digest, an append hashes the old and the new one together, and a thread is
+    /// the wrapping sum of the hashed digests of its messages, so the order of posts does not show.
+    pub fn apply(self, digest: u64, bytes: u32) -> (u64, u32, Answer) {
+        match self {
+            Self::Read { .. } => (digest, bytes, Answer::Read { digest, bytes }),
+            Self::Post { value, .. } => {
+                let sum = digest.wrapping_add(crate::hash::of([value.digest]));
+                (sum, bytes.saturating_add(value.bytes), Answer::Done)
+            }
+            Self::Put { value, .. } => (value.digest, value.bytes, Answer::Done),
+            Self::Append { value, .. } => {
+                let chained = crate::hash::of([digest, value.digest]);
+                (chained, bytes.saturating_add(value.bytes), Answer::Done)
+            }
+            Self::CompareAndSwap { expect, value, .. } if digest == expect => {
+                (value.digest, value.bytes, Answer::Swapped(true))
+            }
+            Self::CompareAndSwap { .. } => (digest, bytes, Answer::Swapped(false)),
+        }
+    }
     /// Tells two different operations under one number apart.
     pub fn digest(self) -> u64 {
         let value = self.value().unwrap_or(Value { digest: 0, bytes: 0 });
@@ -166,5 +189,34 @@ impl Outcome {
             Self::Done(Done { answer: Answer::Read { bytes, .. }, .. }) => 96 + bytes,
             _ => 96,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn value(digest: u64) -> Value {
+        Value { digest, bytes: 10 }
+    }
+
+    #[test]
+    fn a_cell_is_replaced_extended_and_swapped() {
+        let (put, bytes, _) = Op::Put { key: 0, value: value(7) }.apply(3, 99);
+        assert_eq!((put, bytes), (7, 10));
+        let (appended, bytes, _) = Op::Append { key: 0, value: value(8) }.apply(put, bytes);
+        assert_eq!((appended, bytes), (crate::hash::of([7, 8]), 20));
+        let swap = |expect| Op::CompareAndSwap { key: 0, expect, value: value(9) };
+        assert_eq!(swap(7).apply(appended, bytes), (appended, 20, Answer::Swapped(false)));
+        assert_eq!(swap(appended).apply(appended, bytes), (9, 10, Answer::Swapped(true)));
+        assert_eq!(Op::Read { key: 0 }.apply(9, 10), (9, 10, Answer::Read { digest: 9, bytes: 10 }));
+        assert_eq!(Op::Append { key: 0, value: value(1) }.apply(5, u32::MAX).1, u32::MAX);
+    }
+
+    #[test]
+    fn a_thread_does_not_depend_on_the_order_of_posts() {
+        let post = |digest, thread| Op::Post { key: 0, value: value(digest) }.apply(thread, 0).0;
+        assert_eq!(post(2, post(1, 0)), post(1, post(2, 0)));
+        assert_ne!(post(2, post(1, 0)), post(3, 0), "the sum is of hashes, not of digests");
     }
 }

@@ -1,7 +1,16 @@
 //! Clients and their load: who asks what, when, and what a client library does when nobody answers.
 
+mod arrival;
+mod client;
+mod mix;
+mod profile;
+mod servers;
+mod session;
+
 use crate::id::{DcId, NodeId, ServiceId};
 use crate::time::{Duration, SimTime};
+
+pub use client::{Act, Clients, Plan, Ticket, Wake};
 
 /// The load of one `workload` entry of a scenario on one service.
 #[derive(Clone, Debug, PartialEq)]
