@@ -219,6 +219,18 @@ pub trait Machine: Sized {
     fn answers(&self, request: &Request) -> bool;
     /// Whether `tip` is in this replica's history, as an entry of its chain or of a branch merged into it.
     fn covers(&self, tip: Tip) -> bool;
+    /// Whether `tip` is in the chain itself, not only in a branch merged into it.
+    fn chain_holds(&self, tip: Tip) -> bool {
+        self.covers(tip)
+    }
+    /// As `covers`, counting only what would survive a crash now.
+    fn holds_durably(&self, tip: Tip) -> bool {
+        self.covers(tip)
+    }
+    /// As `status().tip`, but cheap.
+    fn tip(&self) -> Tip;
+    /// As `status().view`, but cheap.
+    fn view(&self) -> Option<(u64, NodeId, u64)>;
     /// Whether a write is in the live state.
     fn applied(&self, write: WriteKey) -> bool;
     /// Whether a write was revoked, and is in the journal.

@@ -53,7 +53,14 @@ pub type Rank = (bool, u32, u64, bool, u32, Reverse<NodeId>);
 impl Replica {
     pub(super) fn reset_peers(&mut self) {
         let me = self.me();
-        self.peers = self.config.directory.iter().map(|peer| peer.node).filter(|&node| node != me).map(|node| (node, Known::default())).collect();
+        self.peers = self
+            .config
+            .directory
+            .iter()
+            .map(|peer| peer.node)
+            .filter(|&node| node != me)
+            .map(|node| (node, Known::default()))
+            .collect();
     }
 
     pub(super) fn known(&mut self, node: NodeId) -> &mut Known {
@@ -219,7 +226,10 @@ impl Replica {
         for node in self.audience(now) {
             cx.send(node, Message::Heartbeat(beat.clone()));
         }
-        if self.candidate == Some(self.me()) && self.ticks.is_multiple_of(10) && !self.mutated(Mutation::HeartbeatOwnSetOnly) {
+        if self.candidate == Some(self.me())
+            && self.ticks.is_multiple_of(10)
+            && !self.mutated(Mutation::HeartbeatOwnSetOnly)
+        {
             self.say_beacon(cx);
         }
     }

@@ -20,7 +20,9 @@ pub enum Data {
     Op(Executed),
     View(ViewEntry),
     /// Every member of the view whose entry is named has acknowledged that entry.
-    Confirm { view: Tip },
+    Confirm {
+        view: Tip,
+    },
     Merge(Box<Merge>),
     /// The replica set from here on.
     Reconfigure(Vec<NodeId>),
@@ -97,7 +99,10 @@ pub enum Effect {
     /// In the history, and overwritten by a later timestamp.
     Superseded,
     /// Kept beside the present value; a later one of the same branch replaces it.
-    Sibling { cell: Cell, branch: u32 },
+    Sibling {
+        cell: Cell,
+        branch: u32,
+    },
 }
 
 /// A write in the journal.

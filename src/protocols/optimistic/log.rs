@@ -134,7 +134,9 @@ impl Chain {
 
     /// The last View entry that a later Confirm names.
     pub fn confirmed(&self) -> Option<Confirmed> {
-        let mut state = State { confirmed: self.base.state.confirmed, last_view: self.base.state.last_view, ..State::default() };
+        let mut state = State::default();
+        state.confirmed = self.base.state.confirmed;
+        state.last_view = self.base.state.last_view;
         for (offset, entry) in self.entries.iter().enumerate() {
             if matches!(entry.data, Data::View(_) | Data::Confirm { .. }) {
                 state.apply(entry, self.base.tip.length + offset as u64 + 1);
@@ -184,7 +186,8 @@ impl Log {
     }
 
     fn assemble(chain: Chain, state: State) -> Self {
-        let absorbed = chain.segments().flat_map(|(at, segment)| segment.hashes.iter().map(move |&hash| (hash, at))).collect();
+        let absorbed =
+            chain.segments().flat_map(|(at, segment)| segment.hashes.iter().map(move |&hash| (hash, at))).collect();
         Self { chain, state, absorbed }
     }
 
@@ -239,7 +242,8 @@ impl Log {
         let length = self.length() + 1;
         self.state.apply(&entry, length);
         if let Data::Merge(merge) = &entry.data {
-            self.absorbed.extend(merge.segments.iter().flat_map(|segment| segment.hashes.iter().map(|&hash| (hash, length))));
+            self.absorbed
+                .extend(merge.segments.iter().flat_map(|segment| segment.hashes.iter().map(|&hash| (hash, length))));
         }
         self.chain.entries.push(entry);
     }

@@ -153,7 +153,14 @@ impl Collected {
         self.segments.push(segment);
     }
 
-    fn take_entry(&mut self, entry: &Entry, branch: u32, foreign: bool, touched: &BTreeSet<u32>, segment: &mut Segment) {
+    fn take_entry(
+        &mut self,
+        entry: &Entry,
+        branch: u32,
+        foreign: bool,
+        touched: &BTreeSet<u32>,
+        segment: &mut Segment,
+    ) {
         let mut add = |executed: &Executed| {
             let contended = foreign || touched.contains(&executed.op.key());
             self.instances.push(Instance { executed: *executed, branch, foreign, contended });
@@ -206,7 +213,13 @@ fn settle(base: &Log, collected: Collected, policy: MergePolicy) -> (Merge, Summ
     let Collected { mut segments, mut instances, revoked, .. } = collected;
     segments.sort_by_key(|segment| segment.tip);
     instances.sort_by_key(|one| (one.executed.hlc, one.executed.key(), one.executed.op.digest(), one.branch));
-    let mut settling = Settling { state: base.state().clone(), length: base.length() + 1, merge: Merge { segments, ..Merge::default() }, decided: BTreeMap::new(), summary: Summary::default() };
+    let mut settling = Settling {
+        state: base.state().clone(),
+        length: base.length() + 1,
+        merge: Merge { segments, ..Merge::default() },
+        decided: BTreeMap::new(),
+        summary: Summary::default(),
+    };
     for one in revoked {
         settling.carry(one);
     }

@@ -97,20 +97,67 @@ impl Delta {
 pub enum Message {
     Heartbeat(Rc<Heartbeat>),
     /// From a leader to the whole directory: so that sides which both reconfigured meet again.
-    Beacon { view: ViewId, tip: Tip, replica_set: Rc<[NodeId]> },
-    Propose { view: Rc<View>, reset: bool },
+    Beacon {
+        view: ViewId,
+        tip: Tip,
+        replica_set: Rc<[NodeId]>,
+    },
+    Propose {
+        view: Rc<View>,
+        reset: bool,
+    },
     /// `synced`: how far the sender holds the coordinator's chain.
-    ViewAck { view: ViewId, tip: Tip, ancestry: Rc<[Tip]>, synced: Option<Tip> },
+    ViewAck {
+        view: ViewId,
+        tip: Tip,
+        ancestry: Rc<[Tip]>,
+        synced: Option<Tip>,
+    },
     /// The proposal or installation is refused; `epoch` is the greatest that the sender knows.
-    ViewNack { view: ViewId, epoch: u64 },
+    ViewNack {
+        view: ViewId,
+        epoch: u64,
+    },
     /// Asks for the receiver's chain after the first of these positions that it passes through.
-    Fetch { have: Rc<[Tip]> },
+    Fetch {
+        have: Rc<[Tip]>,
+    },
     /// `tip` is the sender's; `done` when the entries reach it.
-    Branch { delta: Rc<Delta>, tip: Tip, done: bool },
-    Install { view: Rc<View>, delta: Rc<Delta> },
-    Replicate { view: ViewId, base: Tip, entries: Rc<[Rc<Entry>]>, probe: u64, floor: u64 },
-    /// `tip` is durable at the sender; `gap`: entries are missing before the ones just received.
-    ReplicateAck { view: ViewId, incarnation: u64, tip: Tip, probe: u64, gap: bool },
+    Branch {
+        delta: Rc<Delta>,
+        tip: Tip,
+        done: bool,
+    },
+    Install {
+        view: Rc<View>,
+        delta: Rc<Delta>,
+    },
+    Replicate(Replicate),
+    ReplicateAck(ReplicateAck),
+}
+
+/// New entries of the primary's log, or none, to ask where the member is.
+#[derive(Clone, Debug)]
+pub struct Replicate {
+    pub view: ViewId,
+    /// Where the entries start.
+    pub base: Tip,
+    pub entries: Rc<[Rc<Entry>]>,
+    /// The latest round of confirmations that the primary asks for.
+    pub probe: u64,
+    /// Entries up to here may be compacted.
+    pub floor: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct ReplicateAck {
+    pub view: ViewId,
+    pub incarnation: u64,
+    /// Durable at the sender.
+    pub tip: Tip,
+    pub probe: u64,
+    /// Entries are missing before the ones just received.
+    pub gap: bool,
 }
 
 impl Message {
@@ -124,8 +171,8 @@ impl Message {
             Self::Fetch { .. } => "Fetch",
             Self::Branch { .. } => "Branch",
             Self::Install { .. } => "Install",
-            Self::Replicate { .. } => "Replicate",
-            Self::ReplicateAck { .. } => "ReplicateAck",
+            Self::Replicate(_) => "Replicate",
+            Self::ReplicateAck(_) => "ReplicateAck",
         }
     }
 
@@ -141,10 +188,10 @@ impl Message {
             Self::Fetch { have } => 16 * have.len() as u64,
             Self::Branch { delta, .. } => 24 + delta.bytes(),
             Self::Install { view, delta } => 32 + nodes(&view.members) + delta.bytes(),
-            Self::Replicate { entries, .. } => {
+            Self::Replicate(Replicate { entries, .. }) => {
                 64 + entries.iter().map(|entry| u64::from(entry.bytes())).sum::<u64>()
             }
-            Self::ReplicateAck { .. } => 72,
+            Self::ReplicateAck(_) => 72,
         };
         u32::try_from(48 + body).unwrap_or(u32::MAX)
     }

@@ -197,12 +197,8 @@ impl Replica {
             Message::Fetch { have } => self.fetch_received(from, &have, cx),
             Message::Branch { delta, tip, done } => self.branch_received(from, &delta, tip, done, cx),
             Message::Install { view, delta } => self.install_received(from, &view, &delta, cx),
-            Message::Replicate { view, base, entries, probe, floor } => {
-                self.replicate_received(from, view, base, &entries, probe, floor, cx);
-            }
-            Message::ReplicateAck { view, incarnation, tip, probe, gap } => {
-                self.replicate_acked(from, view, incarnation, tip, probe, gap, cx);
-            }
+            Message::Replicate(replicate) => self.replicate_received(from, &replicate, cx),
+            Message::ReplicateAck(ack) => self.replicate_acked(from, ack, cx),
         }
     }
 
@@ -300,10 +296,9 @@ impl Machine for Replica {
         } else {
             Role::Following
         };
-        let view = self.view.as_ref().map(|view| (view.epoch, view.coordinator, view.id().digest ^ view.incarnation));
         Status {
             role,
-            view,
+            view: self.view(),
             members: self.view.as_ref().map_or_else(Vec::new, |view| view.members.clone()),
             replica_set: self.log.state().replica_set.clone(),
             tip: self.log.tip(),
@@ -325,6 +320,23 @@ impl Machine for Replica {
 
     fn covers(&self, tip: Tip) -> bool {
         self.log.covers(tip)
+    }
+
+    fn chain_holds(&self, tip: Tip) -> bool {
+        self.log.chain().passes(tip) || self.log.chain().base.state.views.contains(&tip)
+    }
+
+    fn holds_durably(&self, tip: Tip) -> bool {
+        self.log.covers(tip) && tip.length <= self.disk.durable
+    }
+
+    fn tip(&self) -> Tip {
+        self.log.tip()
+    }
+
+    fn view(&self) -> Option<(u64, NodeId, u64)> {
+        let view = self.view.as_ref()?;
+        Some((view.epoch, view.coordinator, view.id().digest ^ view.incarnation))
     }
 
     fn applied(&self, write: WriteKey) -> bool {

@@ -13,9 +13,17 @@ use super::state::State;
 pub enum Record {
     Append(Vec<Rc<Entry>>),
     /// Switches log and view at once: keep `keep` entries, then these.
-    Install { keep: u64, entries: Vec<Rc<Entry>>, view: View },
+    Install {
+        keep: u64,
+        entries: Vec<Rc<Entry>>,
+        view: View,
+    },
     /// The whole log on an image, and the view: after compaction, a foreign base, or a correction.
-    Snapshot { image: Rc<Image>, entries: Vec<Rc<Entry>>, view: Option<View> },
+    Snapshot {
+        image: Rc<Image>,
+        entries: Vec<Rc<Entry>>,
+        view: Option<View>,
+    },
 }
 
 impl Record {

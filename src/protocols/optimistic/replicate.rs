@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::config::Mutation;
 use super::entry::{Data, Entry};
-use super::message::{Message, ViewId};
+use super::message::{Message, Replicate, ReplicateAck};
 use super::options::Ack;
 use super::{Cx, Record, Replica, Timer};
 use crate::id::NodeId;
@@ -36,7 +36,7 @@ impl Replica {
         let entries: Rc<[Rc<Entry>]> = entries.into();
         for &node in to {
             let (probe, floor) = (self.probes, self.floor());
-            cx.send(node, Message::Replicate { view, base, entries: entries.clone(), probe, floor });
+            cx.send(node, Message::Replicate(Replicate { view, base, entries: entries.clone(), probe, floor }));
         }
     }
 
@@ -51,7 +51,8 @@ impl Replica {
         self.probes
     }
 
-    pub(super) fn replicate_received(&mut self, from: NodeId, view: ViewId, base: Tip, entries: &[Rc<Entry>], probe: u64, floor: u64, cx: &mut Cx<'_>) {
+    pub(super) fn replicate_received(&mut self, from: NodeId, replicate: &Replicate, cx: &mut Cx<'_>) {
+        let &Replicate { view, base, ref entries, probe, floor } = replicate;
         let mine = self.view.as_ref().is_some_and(|mine| mine.coordinator == from && mine.id() == view);
         if !mine || self.frozen.is_some() || self.installing.is_some() {
             return;
@@ -102,7 +103,7 @@ impl Replica {
 
     fn ack(&self, tip: Tip, probe: u64, gap: bool) -> Option<Message> {
         let view = self.view_id()?;
-        Some(Message::ReplicateAck { view, incarnation: self.incarnation, tip, probe, gap })
+        Some(Message::ReplicateAck(ReplicateAck { view, incarnation: self.incarnation, tip, probe, gap }))
     }
 
     /// Tells the primary the durable end of the log.
@@ -125,7 +126,8 @@ impl Replica {
         }
     }
 
-    pub(super) fn replicate_acked(&mut self, from: NodeId, view: ViewId, incarnation: u64, tip: Tip, probe: u64, gap: bool, cx: &mut Cx<'_>) {
+    pub(super) fn replicate_acked(&mut self, from: NodeId, ack: ReplicateAck, cx: &mut Cx<'_>) {
+        let ReplicateAck { view, incarnation, tip, probe, gap } = ack;
         let member = self.incumbent && self.view.as_ref().is_some_and(|mine| mine.id() == view && mine.has(from));
         if !member || self.installing.is_some() {
             return;
@@ -311,7 +313,8 @@ impl Replica {
         let Some(view) = &self.view else { return };
         let mut set = self.log.state().replica_set.clone();
         let lag = |node: &NodeId| {
-            let length = self.peers.get(node).and_then(|known| known.report.as_ref()).map_or(0, |report| report.tip.length);
+            let length =
+                self.peers.get(node).and_then(|known| known.report.as_ref()).map_or(0, |report| report.tip.length);
             (length, self.config.priority(*node), *node)
         };
         let Some(evicted) = set.iter().copied().filter(|&node| !view.has(node)).min_by_key(lag) else { return };

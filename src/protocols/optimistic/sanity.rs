@@ -137,7 +137,8 @@ impl Replica {
 
     fn scrub(&mut self, cx: &mut Cx<'_>) {
         if !self.log.chain().base.is_sound() {
-            self.log = Log::from_chain(super::log::Chain { base: record::empty_image(&self.config), entries: Vec::new() });
+            self.log =
+                Log::from_chain(super::log::Chain { base: record::empty_image(&self.config), entries: Vec::new() });
             self.view = None;
             self.forget_claims(cx);
             cx.note(Note::Corrected("the image was bad: this replica starts empty"));
@@ -239,7 +240,8 @@ impl Replica {
     }
 
     fn any_view(&self, rng: &mut Stream) -> View {
-        let mut members: Vec<NodeId> = self.config.directory.iter().map(|peer| peer.node).filter(|_| rng.chance(0.6)).collect();
+        let mut members: Vec<NodeId> =
+            self.config.directory.iter().map(|peer| peer.node).filter(|_| rng.chance(0.6)).collect();
         members.sort_unstable();
         let incarnation = if rng.chance(0.5) { self.incarnation } else { rng.bits() };
         View { epoch: any_epoch(rng, self.options().epoch_max), coordinator: self.any_node(rng), incarnation, members }
@@ -398,10 +400,10 @@ pub fn overwrite_message(message: &mut Message, rng: &mut Stream) {
             }
             *delta = Rc::new(changed);
         }
-        Message::Replicate { base, .. } => tip(base),
-        Message::ReplicateAck { tip: end, probe, .. } => {
-            tip(end);
-            *probe = rng.bits();
+        Message::Replicate(replicate) => tip(&mut replicate.base),
+        Message::ReplicateAck(ack) => {
+            tip(&mut ack.tip);
+            ack.probe = rng.bits();
         }
     }
 }

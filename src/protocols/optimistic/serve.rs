@@ -19,6 +19,9 @@ const STASH_MAX: usize = 1_000;
 /// Notices of revoked writes sent each P.
 const TELL_BATCH: usize = 500;
 
+/// Entries after a position.
+type Run = (Tip, Rc<[Rc<Entry>]>);
+
 /// What a replica has in hand for its clients. All of it is volatile.
 #[derive(Debug, Default)]
 pub struct Desk {
@@ -31,7 +34,7 @@ pub struct Desk {
     untold: BTreeSet<WriteKey>,
     told: BTreeSet<WriteKey>,
     /// Replications that came before the ones they follow.
-    stash: BTreeMap<u64, (Tip, Rc<[Rc<Entry>]>)>,
+    stash: BTreeMap<u64, Run>,
     pub retransmit_armed: bool,
     /// The Confirm of the installed view is on every member.
     pub confirmed: bool,
@@ -69,7 +72,7 @@ impl Desk {
     }
 
     /// A stashed run that starts at or before `length`.
-    pub fn unstash(&mut self, length: u64) -> Option<(Tip, Rc<[Rc<Entry>]>)> {
+    pub fn unstash(&mut self, length: u64) -> Option<Run> {
         let first = *self.stash.keys().next().filter(|&&base| base <= length)?;
         self.stash.remove(&first)
     }
@@ -92,8 +95,7 @@ impl Replica {
     /// Where a client should rather ask.
     fn hint(&self, cx: &Cx<'_>) -> Option<NodeId> {
         let leads = |node: &NodeId| {
-            self.trusts(*node, cx.now)
-                && self.peers[node].report.as_ref().is_some_and(|report| report.incumbent)
+            self.trusts(*node, cx.now) && self.peers[node].report.as_ref().is_some_and(|report| report.incumbent)
         };
         let primary = self.view.as_ref().map(|view| view.coordinator).filter(|&node| node != self.me());
         let candidate = self.candidate.filter(|&node| node != self.me());
@@ -230,7 +232,8 @@ impl Replica {
         let holds = |node: &NodeId| *node == self.me() || self.peers[node].matched >= token.length;
         let members = self.view.as_ref().map_or(&[][..], |view| &view.members);
         let holders: Vec<NodeId> = members.iter().copied().filter(holds).collect();
-        let mut sites: Vec<_> = holders.iter().filter_map(|&node| self.config.peer(node)).map(|peer| peer.data_center).collect();
+        let mut sites: Vec<_> =
+            holders.iter().filter_map(|&node| self.config.peer(node)).map(|peer| peer.data_center).collect();
         sites.sort_unstable();
         sites.dedup();
         let wanted = match self.options().ack {

@@ -269,9 +269,8 @@ impl State {
             hasher = hasher.words(session.applied.runs().iter().map(|&(a, b)| u64::from(a) << 32 | u64::from(b)));
             hasher = hasher.words(session.recent.iter().map(|&(number, one)| one.digest ^ u64::from(number)));
         }
-        hasher = hasher.words(
-            self.journal.values().map(|one| u64::from(one.write.client.0) << 32 | u64::from(one.write.number)),
-        );
+        hasher = hasher
+            .words(self.journal.values().map(|one| u64::from(one.write.client.0) << 32 | u64::from(one.write.number)));
         hasher = hasher.words(self.replica_set.iter().map(|node| u64::from(node.0)));
         hasher.word(self.hlc);
         hasher.finish()

@@ -28,7 +28,8 @@ impl Replica {
             self.candidate.into_iter().filter(apart).collect()
         };
         for node in nodes {
-            let Some(tip) = self.peers.get(&node).and_then(|known| known.report.as_ref()).map(|report| report.tip) else {
+            let Some(tip) = self.peers.get(&node).and_then(|known| known.report.as_ref()).map(|report| report.tip)
+            else {
                 continue;
             };
             if !self.log.covers(tip) && !self.holds_branch(node, tip) {
@@ -119,7 +120,9 @@ impl Replica {
             known.branch.as_ref().and_then(|branch| mine.fork(branch)).map(|fork| fork.length)
         };
         let fork_of_segment = || {
-            mine.segments().find(|(_, segment)| segment.hashes.contains(&report.tip.hash)).map(|(_, segment)| segment.fork.length)
+            mine.segments()
+                .find(|(_, segment)| segment.hashes.contains(&report.tip.hash))
+                .map(|(_, segment)| segment.fork.length)
         };
         let synced = report.synced.filter(|&tip| mine.passes(tip)).map(|tip| tip.length);
         let held = shared.or_else(fork_of_segment).max(synced);

@@ -154,8 +154,10 @@ impl Replica {
 
     fn next_epoch(&mut self, want: &[NodeId]) -> (u64, bool) {
         let epoch_max = self.options().epoch_max;
-        let reported = want.iter().filter_map(|node| self.peers.get(node)?.report.as_ref()?.view).map(|view| view.epoch);
-        let known: Vec<u64> = reported.chain([self.view.as_ref().map_or(0, |view| view.epoch), self.epoch_seen]).collect();
+        let reported =
+            want.iter().filter_map(|node| self.peers.get(node)?.report.as_ref()?.view).map(|view| view.epoch);
+        let known: Vec<u64> =
+            reported.chain([self.view.as_ref().map_or(0, |view| view.epoch), self.epoch_seen]).collect();
         let greatest = known.iter().copied().max().unwrap_or(0);
         let next = greatest.saturating_add(1);
         if next < epoch_max || self.mutated(Mutation::NoEpochReset) {
@@ -238,8 +240,18 @@ impl Replica {
         cx.effects.push(Effect::Send { to, message, after });
     }
 
-    pub(super) fn view_acked(&mut self, from: NodeId, id: ViewId, tip: Tip, ancestry: &Rc<[Tip]>, synced: Option<Tip>, cx: &mut Cx<'_>) {
-        let Some(change) = self.change.as_mut().filter(|change| change.view.id() == id && change.view.has(from)) else { return };
+    pub(super) fn view_acked(
+        &mut self,
+        from: NodeId,
+        id: ViewId,
+        tip: Tip,
+        ancestry: &Rc<[Tip]>,
+        synced: Option<Tip>,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(change) = self.change.as_mut().filter(|change| change.view.id() == id && change.view.has(from)) else {
+            return;
+        };
         change.acks.insert(from, Acked { tip, ancestry: ancestry.clone(), synced });
         self.fetch_missing_branches(cx);
         self.finish_if_complete(cx);
@@ -275,8 +287,12 @@ impl Replica {
 
     fn fetch_missing_branches(&mut self, cx: &mut Cx<'_>) {
         let Some(change) = &self.change else { return };
-        let missing: Vec<NodeId> =
-            change.acks.iter().filter(|(node, acked)| !self.holds_branch(**node, acked.tip)).map(|(&node, _)| node).collect();
+        let missing: Vec<NodeId> = change
+            .acks
+            .iter()
+            .filter(|(node, acked)| !self.holds_branch(**node, acked.tip))
+            .map(|(&node, _)| node)
+            .collect();
         for node in missing {
             self.fetch(node, cx);
         }
@@ -348,7 +364,11 @@ impl Replica {
             log.push(Data::Reconfigure(set));
         }
         let view = View { members, ..(*change.view).clone() };
-        log.push(Data::View(ViewEntry { epoch: view.epoch, coordinator: view.coordinator, members: view.members.clone() }));
+        log.push(Data::View(ViewEntry {
+            epoch: view.epoch,
+            coordinator: view.coordinator,
+            members: view.members.clone(),
+        }));
         for (node, acked) in change.acks {
             self.known(node).acked = Some(acked);
         }
