@@ -79,9 +79,15 @@ impl Story {
                 let (&(at, _), _) = retry.expect("a backoff");
                 return self.pass(at);
             }
-            ["wait", millis] => return self.pass(self.now + Duration::from_millis(millis.parse().expect("a number"))),
+            ["meanwhile", millis] => {
+                // The instant has come, but what happens now comes before the wakes of that instant.
+                self.pass(self.now + Duration::from_millis(parse(millis)) - Duration::from_nanos(1));
+                self.now = self.now + Duration::from_nanos(1);
+                return;
+            }
+            ["wait", millis] => return self.pass(self.now + Duration::from_millis(parse(millis))),
             [server, "tells", number] => {
-                let write = WriteKey { client: ClientId(0), number: number.parse().expect("a number") };
+                let write = WriteKey { client: ClientId(0), number: parse(number) as u32 };
                 self.clients.told(self.now, ServiceId(0), node(server), write, &mut out);
             }
             [server, ref answer @ ..] => {
@@ -134,6 +140,10 @@ impl Story {
     }
 }
 
+fn parse(number: &str) -> u64 {
+    number.parse().expect("a number")
+}
+
 fn kind(op: Op) -> &'static str {
     if op.is_read() { "read" } else { "write" }
 }
@@ -146,7 +156,7 @@ fn outcome(words: &[&str]) -> Outcome {
     match *words {
         ["done", length] => Outcome::Done(Done {
             answer: Answer::Done,
-            token: Tip { length: length.parse().expect("a length"), hash: 0 },
+            token: Tip { length: parse(length), hash: 0 },
             epoch: 1,
             degree: 3,
             data_centers: 3,

@@ -413,3 +413,118 @@ fn a_late_answer_never_hits_the_next_request_in_the_slot() {
         ",
     );
 }
+
+#[test]
+fn an_answer_at_the_instant_of_the_deadline_is_too_late() {
+    dialogue_with(
+        Duration::from_millis(300),
+        "
+        > write
+        write 1 invoke
+        write 1.1 to n1, floor 1, fresh
+        > meanwhile 300
+        > n1 done 1
+        > wait 0
+        write 1 info
+        ",
+    );
+}
+
+#[test]
+fn an_old_wake_never_hits_the_next_request_in_the_slot() {
+    dialogue(
+        "
+        > write
+        write 1 invoke
+        write 1.1 to n1, floor 1, fresh
+        > wait 100
+        > n1 done 1
+        write 1 ok by n1
+        > write
+        write 2 invoke
+        write 2.1 to n1, floor 2, token 1
+        > wait 414
+        > wait 1
+        write 2.2 to n2, floor 2, token 1
+        ",
+    );
+}
+
+#[test]
+fn a_request_that_met_a_regression_carries_no_later_token_either() {
+    dialogue(
+        "
+        > write
+        write 1 invoke
+        write 1.1 to n1, floor 1, fresh
+        > n1 done 9
+        write 1 ok by n1
+        > read
+        read 1 invoke
+        read 1.1 to n1, floor 2, token 9
+        > read
+        read 2 invoke
+        read 2.1 to n1, floor 2, token 9
+        > n1 regressed
+        read 1 regressed by n1
+        read 1.2 to n1, floor 2
+        > n1 regressed
+        read 2 regressed by n1
+        read 2.2 to n1, floor 2
+        > n1 done 4
+        read 1 ok by n1
+        > n1 refuses
+        read 2.3 to n2, floor 2
+        > n2 regressed
+        read 2 regressed by n2
+        read 2.4 to n0, floor 2
+        ",
+    );
+}
+
+#[test]
+fn a_late_refusal_does_not_disturb_the_present_attempt() {
+    dialogue(
+        "
+        > write
+        write 1 invoke
+        write 1.1 to n1, floor 1, fresh
+        > wait 415
+        write 1.2 to n2, floor 1, fresh
+        > n1 refuses
+        > n2 refuses
+        write 1.3 to n0, floor 1, fresh
+        > n0 refuses
+        back off
+        ",
+    );
+}
+
+#[test]
+fn a_read_answered_elsewhere_does_not_hide_the_primary() {
+    dialogue(
+        "
+        > read
+        read 1 invoke
+        read 1.1 to n1, floor 1, fresh
+        > write
+        write 1 invoke
+        write 1.1 to n1, floor 1, fresh
+        > wait 1
+        > n1 done 1
+        read 1 ok by n1
+        > read
+        read 2 invoke
+        read 2.1 to n1, floor 1, token 1, fresh
+        > n1 redirects to n2
+        write 1.2 to n2, floor 1, token 1, fresh
+        > n2 done 2
+        write 1 ok by n2
+        > n1 done 2
+        read 2 ok by n1
+        > write
+        write 2 invoke
+        write 2.1 to n2, floor 2, token 2
+        ",
+    );
+}
