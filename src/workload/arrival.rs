@@ -134,6 +134,19 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_cut_into_many_pieces_is_the_same_rate() {
+        let tick = |second| Surge {
+            from: vec![DcId(0)],
+            at: at(second),
+            lasts: Some(Duration::from_secs(1)),
+            factor: 1.0,
+            ramp: Duration::ZERO,
+        };
+        let times = arrivals(0.5, Profile::Constant, (0..1_000).map(tick).collect(), 4);
+        assert!(near(times.len() as f64, 500.0), "{}", times.len());
+    }
+
+    #[test]
     fn no_load_and_a_seed_that_matters() {
         assert!(arrivals(0.0, Profile::Constant, vec![], 1).is_empty());
         let times = |seed| arrivals(1.0, Profile::Constant, vec![], seed);

@@ -5,9 +5,18 @@
 //! is assumed to travel on a connection: the network may lose or delay it, but a server meets it at most
 //! once. So a refusal means that this attempt was not, and will not be, executed.
 
+mod attempt;
+#[cfg(test)]
+mod dialogue;
+mod ending;
+#[cfg(test)]
+mod soak;
+#[cfg(test)]
+mod stories;
+
 use crate::history::{Event, What};
 use crate::id::{ClientId, DcId, NodeId, ServiceId};
-use crate::op::{Done, Op, Outcome, Request, Tip, WriteKey};
+use crate::op::{Op, Outcome, Request, Tip, WriteKey};
 use crate::rng::{Draws, Stream};
 use crate::time::{Duration, SimTime};
 
@@ -18,9 +27,6 @@ use super::servers::{Round, Servers};
 use super::session::{Past, Session};
 use super::{Load, Service};
 
-/// The longest first backoff; it doubles with each one of a request.
-const BACKOFF_FIRST: Duration = Duration::from_millis(50);
-const BACKOFF_MOST: Duration = Duration::from_millis(500);
 /// Finished writes, over all sessions, whose instants are kept in case they are revoked.
 const REMEMBERED: usize = 1 << 20;
 
@@ -416,204 +422,6 @@ impl Slot {
             backoffs: 0,
             round: Round::default(),
             unresolved: Vec::new(),
-        }
-    }
-}
-
-/// Attempts.
-impl Clients {
-    /// Sends the request to the next server, `hint` before any other, or backs off.
-    fn try_next(&mut self, now: SimTime, index: u32, hint: Option<u16>, out: &mut Vec<Act>) {
-        let slot = &mut self.slots[index as usize];
-        let servers = &self.tables[slot.table as usize].servers;
-        let followed = hint.and_then(|hint| servers.follow(hint, &mut slot.round, now));
-        let next = followed.or_else(|| servers.next(&slot.round, now));
-        match next {
-            Some(server) if slot.attempt < u16::MAX => self.send(now, index, server, out),
-            _ => self.back_off(now, index, out),
-        }
-    }
-
-    fn send(&mut self, now: SimTime, index: u32, server: u16, out: &mut Vec<Act>) {
-        let slot = &mut self.slots[index as usize];
-        let table = &self.tables[slot.table as usize];
-        let session = &self.sessions[slot.client.index()];
-        slot.state = State::Waiting;
-        slot.attempt += 1;
-        slot.server = server;
-        slot.sent = now;
-        slot.carried = if slot.tokenless { None } else { session.token() };
-        slot.round.try_server(server);
-        slot.unresolved.push(slot.attempt);
-        let request = Request {
-            client: slot.client,
-            number: slot.number,
-            op: slot.op,
-            floor: session.floor(),
-            token: slot.carried,
-            fresh: session.fresh(),
-        };
-        let ticket = Ticket { slot: index, generation: slot.generation };
-        let (attempt, node) = (slot.attempt, table.servers.node(server));
-        let (place, service) = (table.place, table.service);
-        out.push(Act::Send { place, server: node, service, ticket, attempt, request });
-        let patience = self.loads[slot.load as usize].attempt_timeout + table.servers.round_trip(server).scale(3, 2);
-        if now + patience < slot.deadline {
-            out.push(Act::At(now + patience, Wake::Attempt { ticket, attempt }));
-        }
-    }
-
-    /// Waits for a while before a new round: full jitter, keyed by request and attempt. A request that
-    /// would wait past its deadline only waits for that.
-    fn back_off(&mut self, now: SimTime, index: u32, out: &mut Vec<Act>) {
-        let slot = &mut self.slots[index as usize];
-        slot.state = State::BackingOff;
-        slot.round.clear();
-        let most = BACKOFF_FIRST.saturating_mul(1 << slot.backoffs.min(10)).min(BACKOFF_MOST);
-        slot.backoffs += 1;
-        let request = u64::from(slot.client.0) << 32 | u64::from(slot.number);
-        let bits = self.jitter.bits(request, u64::from(slot.attempt) << 1 | u64::from(slot.op.is_read()));
-        let at = now + most.scale(bits >> 32, 1 << 32);
-        if at < slot.deadline && slot.attempt < u16::MAX {
-            let ticket = Ticket { slot: index, generation: slot.generation };
-            out.push(Act::At(at, Wake::Retry { ticket }));
-        }
-    }
-
-    /// The server of an attempt has said that it did not execute it. True if it is the one waited for.
-    fn resolve(&mut self, index: u32, attempt: u16) -> bool {
-        let slot = &mut self.slots[index as usize];
-        slot.unresolved.retain(|&open| open != attempt);
-        slot.state == State::Waiting && slot.attempt == attempt
-    }
-
-    /// The index of a server that another one named, which the table may not have known.
-    fn introduce(&mut self, index: u32, node: NodeId) -> Option<u16> {
-        let table = &mut self.tables[self.slots[index as usize].table as usize];
-        let round_trip = self.round_trips[table.place.index()].get(node.index())?;
-        Some(table.servers.add(node, *round_trip))
-    }
-
-    /// A server does not cover what the session has seen: the client notes it, and asks the same server
-    /// again without the token.
-    fn regress(&mut self, now: SimTime, index: u32, attempt: u16, server: u16, out: &mut Vec<Act>) {
-        if !self.resolve(index, attempt) {
-            return;
-        }
-        let slot = &self.slots[index as usize];
-        let node = self.tables[slot.table as usize].servers.node(server);
-        out.push(Act::Event(self.event(now, slot, What::Regressed { server: node })));
-        let slot = &mut self.slots[index as usize];
-        self.sessions[slot.client.index()].drop_token(slot.carried);
-        if std::mem::replace(&mut slot.tokenless, true) || slot.attempt == u16::MAX {
-            // It says so of a request without a token: ask elsewhere rather than for ever.
-            self.try_next(now, index, None, out);
-        } else {
-            self.send(now, index, server, out);
-        }
-    }
-}
-
-/// Ends of requests.
-impl Clients {
-    fn succeed(&mut self, now: SimTime, index: u32, server: u16, done: Done, out: &mut Vec<Act>) {
-        let slot = &self.slots[index as usize];
-        let servers = &mut self.tables[slot.table as usize].servers;
-        if slot.op.is_read() {
-            servers.read(server, &slot.round, now);
-        } else {
-            servers.wrote(server);
-        }
-        self.sessions[slot.client.index()].done(slot.op, done.answer, done.token);
-        let Done { answer, token, epoch, degraded, .. } = done;
-        let what = What::Ok { answer, server: servers.node(server), epoch, token, degraded };
-        self.finish(now, index, what, out);
-    }
-
-    /// The deadline: the outcome is unknown if any attempt may have been, or may still be, executed.
-    fn give_up(&mut self, now: SimTime, ticket: Ticket, out: &mut Vec<Act>) {
-        let slot = &self.slots[ticket.slot as usize];
-        if slot.generation != ticket.generation || slot.state == State::Free {
-            return;
-        }
-        // A deadline shorter than the patience with one attempt must not hide a silent server for ever.
-        let waited = now.since(slot.sent);
-        if slot.state == State::Waiting && waited + waited >= slot.deadline.since(slot.invoked) {
-            self.tables[slot.table as usize].servers.silent(slot.server, slot.sent, now);
-        }
-        self.fail(now, ticket.slot, out);
-    }
-
-    /// Ends a request without success.
-    fn fail(&mut self, now: SimTime, index: u32, out: &mut Vec<Act>) {
-        let executed = !self.slots[index as usize].unresolved.is_empty();
-        self.finish(now, index, if executed { What::Info } else { What::Fail }, out);
-    }
-
-    /// The session expired. It is opened again, which promises that no earlier write is pending: so all
-    /// of its open writes end here.
-    fn lose_session(&mut self, now: SimTime, index: u32, out: &mut Vec<Act>) {
-        let client = self.slots[index as usize].client;
-        self.fail(now, index, out);
-        for other in self.sessions[client.index()].open_slots() {
-            self.fail(now, other, out);
-        }
-        self.sessions[client.index()].lost();
-    }
-
-    /// The answer is that the write was executed once and then revoked.
-    fn learn_revoked(&mut self, now: SimTime, index: u32, server: u16, out: &mut Vec<Act>) {
-        let slot = &self.slots[index as usize];
-        let write = WriteKey { client: slot.client, number: slot.number };
-        let is_read = slot.op.is_read();
-        let table = &self.tables[slot.table as usize];
-        let (place, service, server) = (table.place, table.service, table.servers.node(server));
-        if !is_read {
-            let group = self.group_of(write.client).expect("a slot names a client that exists");
-            self.note_revoked(now, group, server, write, out);
-            out.push(Act::Acknowledge { place, server, service, write });
-        }
-        self.finish(now, index, What::Fail, out);
-    }
-
-    /// Tells the history that a write was revoked, unless it knows.
-    fn note_revoked(&mut self, now: SimTime, group: usize, server: NodeId, write: WriteKey, out: &mut Vec<Act>) {
-        let Group { load, place, service, .. } = self.groups[group];
-        let session = &mut self.sessions[write.client.index()];
-        let Some(past) = session.past(write.number) else { return };
-        if session.revoke(write.number) {
-            let op = self.mixes[load as usize].write(write.client, write.number, |_| past.expect);
-            let (client, number, invoked) = (write.client, write.number, past.invoked);
-            let what = What::Revoked { server };
-            out.push(Act::Event(Event { at: now, service, place, client, number, op, invoked, what }));
-        }
-    }
-
-    /// Ends a request and frees its slot for another, under a new generation.
-    fn finish(&mut self, now: SimTime, index: u32, what: What, out: &mut Vec<Act>) {
-        let slot = &self.slots[index as usize];
-        out.push(Act::Event(self.event(now, slot, what)));
-        let slot = &mut self.slots[index as usize];
-        slot.state = State::Free;
-        slot.generation = slot.generation.wrapping_add(1);
-        if !slot.op.is_read() {
-            self.sessions[slot.client.index()].close(slot.number);
-        }
-        self.tables[slot.table as usize].free.push(index);
-        self.open -= 1;
-    }
-
-    fn event(&self, now: SimTime, slot: &Slot, what: What) -> Event {
-        let table = &self.tables[slot.table as usize];
-        Event {
-            at: now,
-            service: table.service,
-            place: table.place,
-            client: slot.client,
-            number: slot.number,
-            op: slot.op,
-            invoked: slot.invoked,
-            what,
         }
     }
 }
