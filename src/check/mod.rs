@@ -1,1 +1,4 @@
-//! (grows below)
+//! Judges: one checker a property. They see machines only through what [`crate::machine::Machine`] shows.
+
+pub mod invariants;
+pub mod legitimate;

@@ -1,5 +1,8 @@
 //! What a run measured, and the recorder that measures it.
 
+pub mod recorder;
+pub mod window;
+
 use serde::{Deserialize, Serialize};
 
 /// The metrics of a run, a service or a phase. Names carry units; null means that it does not apply, or
@@ -41,6 +44,83 @@ pub struct Metrics {
     pub reprovision_s: Option<f64>,
 }
 
+impl Metrics {
+    /// The names of all metrics, in the order of result files.
+    pub const NAMES: [&'static str; 32] = [
+        "requests_total",
+        "requests_ok",
+        "requests_failed",
+        "availability",
+        "availability_time",
+        "outage_total_s",
+        "outage_longest_s",
+        "recovery_first_s",
+        "recovery_s",
+        "convergence_s",
+        "divergence_s",
+        "latency_p50_ms",
+        "latency_p99_ms",
+        "latency_p999_ms",
+        "writes_acked",
+        "writes_applied",
+        "writes_revoked",
+        "writes_stranded",
+        "writes_lost",
+        "writes_revoked_told",
+        "writes_reapplied",
+        "writes_duplicated",
+        "reads_stale",
+        "replies_degraded",
+        "replies_regressed",
+        "messages",
+        "bytes_wan",
+        "energy_kwh",
+        "power_mean_w",
+        "nodes_awake_mean",
+        "load_jain",
+        "reprovision_s",
+    ];
+
+    /// A metric by name; `None` if there is no such name, or it is null.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        match name {
+            "requests_total" => self.requests_total.map(|count| count as f64),
+            "requests_ok" => self.requests_ok.map(|count| count as f64),
+            "requests_failed" => self.requests_failed.map(|count| count as f64),
+            "availability" => self.availability,
+            "availability_time" => self.availability_time,
+            "outage_total_s" => self.outage_total_s,
+            "outage_longest_s" => self.outage_longest_s,
+            "recovery_first_s" => self.recovery_first_s,
+            "recovery_s" => self.recovery_s,
+            "convergence_s" => self.convergence_s,
+            "divergence_s" => self.divergence_s,
+            "latency_p50_ms" => self.latency_p50_ms,
+            "latency_p99_ms" => self.latency_p99_ms,
+            "latency_p999_ms" => self.latency_p999_ms,
+            "writes_acked" => self.writes_acked.map(|count| count as f64),
+            "writes_applied" => self.writes_applied.map(|count| count as f64),
+            "writes_revoked" => self.writes_revoked.map(|count| count as f64),
+            "writes_stranded" => self.writes_stranded.map(|count| count as f64),
+            "writes_lost" => self.writes_lost.map(|count| count as f64),
+            "writes_revoked_told" => self.writes_revoked_told.map(|count| count as f64),
+            "writes_reapplied" => self.writes_reapplied.map(|count| count as f64),
+            "writes_duplicated" => self.writes_duplicated.map(|count| count as f64),
+            "reads_stale" => self.reads_stale.map(|count| count as f64),
+            "replies_degraded" => self.replies_degraded.map(|count| count as f64),
+            "replies_regressed" => self.replies_regressed.map(|count| count as f64),
+            "messages" => self.messages.map(|count| count as f64),
+            "bytes_wan" => self.bytes_wan.map(|count| count as f64),
+            "energy_kwh" => self.energy_kwh,
+            "power_mean_w" => self.power_mean_w,
+            "nodes_awake_mean" => self.nodes_awake_mean,
+            "load_jain" => self.load_jain,
+            "reprovision_s" => self.reprovision_s,
+            _ => None,
+        }
+    }
+}
+
 /// From one fault to the service's recovery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recovery {
@@ -54,7 +134,9 @@ pub struct Recovery {
     pub sustained_s: Option<f64>,
     /// Seconds from the end of the fault to a legitimate state.
     pub converged_s: Option<f64>,
-    /// The run, or the next fault, ended before all of these were reached.
+    /// The fault ended before the run did, so that convergence can be asked for.
+    pub ended: bool,
+    /// The run ended before all of these were reached.
     pub censored: bool,
 }
 

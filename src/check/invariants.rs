@@ -1,0 +1,102 @@
+//! Checks while a run goes on: what must hold at every event of a view, and which confirmed views there were.
+
+use crate::id::NodeId;
+use crate::machine::Machine;
+use crate::op::Tip;
+use crate::time::SimTime;
+use crate::world::Replicas;
+
+/// The checks of one service during a run.
+#[derive(Debug)]
+pub struct Invariants {
+    /// Each acknowledged write is on every member of the view: promised by this protocol and ack rule.
+    on_every_member: bool,
+    /// State was overwritten by a fault, and no legitimate state was seen since: nothing is promised.
+    suspended: bool,
+    violation: Option<String>,
+    /// How often something was checked: a verdict of nothing checked is no verdict.
+    checks: u64,
+    confirmed: Option<Tip>,
+    /// When a confirmed view first did not continue the one confirmed before it.
+    chain_broken: Option<SimTime>,
+}
+
+impl Invariants {
+    pub fn new(on_every_member: bool) -> Self {
+        Self { on_every_member, suspended: false, violation: None, checks: 0, confirmed: None, chain_broken: None }
+    }
+
+    /// A transient fault overwrites state.
+    pub fn suspend(&mut self) {
+        self.suspended = true;
+    }
+
+    /// The service is in a legitimate state again.
+    pub fn resume(&mut self) {
+        self.suspended = false;
+    }
+
+    pub fn violation(&self) -> Option<&str> {
+        self.violation.as_deref()
+    }
+
+    pub fn checks(&self) -> u64 {
+        self.checks
+    }
+
+    /// Until when the confirmed views formed one chain; `None`: to the end.
+    pub fn chain_broken(&self) -> Option<SimTime> {
+        self.chain_broken
+    }
+
+    fn violated(&mut self, now: SimTime, what: String) {
+        if self.violation.is_none() {
+            self.violation = Some(format!("at {:.6} s: {what}", now.as_secs_f64()));
+        }
+    }
+
+    /// After a step of `node`: within a view, a member's log is a prefix of its primary's (I1).
+    pub fn stepped<M: Machine>(&mut self, now: SimTime, node: NodeId, replicas: &Replicas<'_, M>) {
+        if self.suspended {
+            return;
+        }
+        let Some(machine) = replicas.machine(node) else { return };
+        let Some((_, primary, _)) = machine.view().filter(|view| view.1 != node) else { return };
+        let Some(leader) = replicas.machine(primary) else { return };
+        if !leader.serving() || leader.view() != machine.view() {
+            return;
+        }
+        self.checks += 1;
+        if !leader.covers(machine.tip()) {
+            self.violated(now, format!("the log of node {} is no prefix of that of its primary {}", node.0, primary.0));
+        }
+    }
+
+    /// A write was acknowledged by `node` at `token`: it is durable on every member of the view (I1).
+    pub fn acknowledged<M: Machine>(&mut self, now: SimTime, node: NodeId, token: Tip, replicas: &Replicas<'_, M>) {
+        if self.suspended || !self.on_every_member {
+            return;
+        }
+        let Some(primary) = replicas.machine(node) else { return };
+        let view = primary.view();
+        for member in primary.status().members {
+            let Some(machine) = replicas.machine(member).filter(|machine| machine.view() == view) else { continue };
+            self.checks += 1;
+            if !machine.holds_durably(token) {
+                self.violated(
+                    now,
+                    format!("primary {} acknowledged a write that member {} does not hold", node.0, member.0),
+                );
+            }
+        }
+    }
+
+    /// Every member of a view acknowledged its entry, `tip`.
+    pub fn confirmed<M: Machine>(&mut self, now: SimTime, node: NodeId, tip: Tip, replicas: &Replicas<'_, M>) {
+        let Some(machine) = replicas.machine(node) else { return };
+        if self.confirmed.is_some_and(|before| !machine.chain_holds(before)) && self.chain_broken.is_none() {
+            self.chain_broken = Some(now);
+        }
+        self.confirmed = Some(tip);
+    }
+}

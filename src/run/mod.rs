@@ -1,0 +1,491 @@
+//! A scenario, a protocol and a seed give a [`RunResult`].
+
+mod expect;
+pub mod lines;
+mod phases;
+pub mod stage;
+mod verdicts;
+
+use serde::{Deserialize, Serialize};
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::check::invariants::Invariants;
+use crate::history::Event;
+use crate::id::{DcId, NodeId, ServiceId};
+use crate::interval::WriteSet;
+use crate::machine::{Inventory, Machine};
+use crate::metrics::recorder::{Fates, Recorded, Recorder, worst};
+use crate::metrics::window::{Counted, Tally, Window};
+use crate::metrics::{Metrics, MetricsTable, Phase, Recovery, Second};
+use crate::protocols::optimistic;
+use crate::scenario::{Kind, Protocol, Scenario};
+use crate::time::{Duration, SimTime};
+use crate::workload::Service;
+use crate::workload::{Clients, Plan};
+use crate::world::fault::Action;
+use crate::world::topology::Topology;
+use crate::world::{Replicas, ServiceSpec, World, WorldConfig};
+
+use self::lines::{Lines, Names};
+use self::stage::{OBSERVE_EVERY, Seat, Stage};
+
+/// All that a run leaves behind: the content of `result.json`, and the rows of its time series.
+/// It holds no wall-clock time, path or host name.
+#[derive(Clone, Debug)]
+pub struct RunResult {
+    pub record: Record,
+    /// By service, in scenario order, one row a second from 0 to the duration.
+    pub seconds: Vec<(String, Vec<Second>)>,
+    /// Lines of `history.jsonl`, if asked for.
+    pub history: Option<Vec<u8>>,
+    /// Lines of `trace.jsonl`, if asked for.
+    pub trace: Option<Vec<u8>>,
+}
+
+/// `result.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// Version of this format: 1.
+    pub format: u32,
+    /// Version of firedrill.
+    pub firedrill: String,
+    pub scenario: ScenarioRecord,
+    /// The label of the protocol.
+    pub protocol: String,
+    pub seed: u64,
+    /// Empty until rare-event sampling: (event index, new seed) at which the streams are reseeded.
+    pub branches: Vec<(u64, u64)>,
+    /// 16 hexadecimal digits: a hash over every event.
+    pub fingerprint: String,
+    pub events: u64,
+    pub simulated_s: f64,
+    pub metrics: MetricsTable,
+    pub recoveries: Vec<Recovery>,
+    pub phases: Vec<Phase>,
+    pub expectations: Vec<ExpectationResult>,
+    pub verdicts: Vec<Verdict>,
+    /// Facts a reader must know, for example that a target depended on the protocol.
+    pub notes: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScenarioRecord {
+    pub name: String,
+    pub as_written: serde_json::Value,
+    pub resolved: serde_json::Value,
+    pub hash: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectationResult {
+    pub metric: String,
+    pub service: Option<String>,
+    /// For example `at least 0.97`.
+    pub expected: String,
+    pub measured: Option<f64>,
+    pub held: bool,
+    /// Why a null or censored metric violates it, or the span it was cut to.
+    pub note: Option<String>,
+}
+
+/// The judgement of one checker. Order of severity: valid, unknown, violated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verdict {
+    /// For example `I1`, `I4`.
+    pub check: String,
+    /// What it states, in a sentence.
+    pub states: String,
+    pub outcome: VerdictOutcome,
+    /// The smallest evidence it can give.
+    pub evidence: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerdictOutcome {
+    Valid,
+    /// It does not apply to this run: the faults that happened are outside what the protocol promises.
+    NotApplicable,
+    Unknown,
+    Violated,
+}
+
+/// What a run is to leave behind besides its result. None of it changes the run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Keep {
+    /// Lines of `history.jsonl`.
+    pub history: bool,
+    /// Lines of `trace.jsonl`.
+    pub trace: bool,
+}
+
+/// A protocol that cannot be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotBuilt(pub &'static str);
+
+/// Runs one protocol of a scenario under one seed.
+///
+/// # Errors
+/// If the protocol's kind is not built into this version.
+pub fn run(scenario: &Scenario, protocol: &Protocol, seed: u64, keep: Keep) -> Result<RunResult, NotBuilt> {
+    match &protocol.kind {
+        Kind::Optimistic(options) => {
+            let setup = Setup {
+                configs: &|service, topology| optimistic_configs(options, service, topology, None),
+                on_every_member: options.ack == optimistic::Ack::All,
+                durable_before_ack: options.ack != optimistic::Ack::None,
+            };
+            let (result, _) = drive::<optimistic::Replica>(scenario, &protocol.label, seed, keep, false, &setup);
+            Ok(result)
+        }
+        Kind::NotBuilt(kind) => Err(NotBuilt(kind)),
+    }
+}
+
+/// As [`run`] for the optimistic mechanism with a deliberate defect in the replicas on `broken` (everywhere
+/// if empty), and with the whole history of clients in memory: for tests of the checkers.
+pub fn run_mutated(
+    scenario: &Scenario,
+    options: &optimistic::Options,
+    seed: u64,
+    mutation: Option<optimistic::Mutation>,
+    broken: &[NodeId],
+) -> (RunResult, Examined) {
+    let setup = Setup {
+        configs: &|service, topology| {
+            let mut configs = optimistic_configs(options, service, topology, mutation);
+            for config in &mut configs {
+                if !broken.is_empty() && !broken.contains(&config.me) {
+                    Rc::make_mut(config).mutation = None;
+                }
+            }
+            configs
+        },
+        on_every_member: options.ack == optimistic::Ack::All,
+        durable_before_ack: options.ack != optimistic::Ack::None,
+    };
+    drive::<optimistic::Replica>(scenario, "optimistic", seed, Keep::default(), true, &setup)
+}
+
+/// What checkers need beyond a result.
+#[derive(Debug, Default)]
+pub struct Examined {
+    pub history: Vec<Event>,
+    /// By service: until when the confirmed views formed one chain; `None`: to the end.
+    pub chain_broken: Vec<Option<SimTime>>,
+}
+
+/// How a protocol is put on the machines, and what it promises.
+struct Setup<'a, M: Machine> {
+    configs: &'a dyn Fn(&Service, &Topology) -> Vec<M::Config>,
+    on_every_member: bool,
+    durable_before_ack: bool,
+}
+
+fn optimistic_configs(
+    options: &optimistic::Options,
+    service: &Service,
+    topology: &Topology,
+    mutation: Option<optimistic::Mutation>,
+) -> Vec<Rc<optimistic::Config>> {
+    let count = service.replicas.len() as u32;
+    let directory: Vec<optimistic::Peer> = (0..count)
+        .zip(&service.replicas)
+        .map(|(place, &node)| optimistic::Peer { node, data_center: topology.site_of(node), priority: count - place })
+        .collect();
+    let mut replica_set = service.replicas.clone();
+    replica_set.sort_unstable();
+    let round_trip_max = round_trip_max(&service.replicas, topology);
+    let config = |&me: &NodeId| {
+        Rc::new(optimistic::Config {
+            options: options.clone(),
+            me,
+            directory: directory.clone(),
+            replica_set: replica_set.clone(),
+            round_trip_max,
+            mutation,
+        })
+    };
+    service.replicas.iter().map(config).collect()
+}
+
+fn round_trip_max(nodes: &[NodeId], topology: &Topology) -> Duration {
+    let pairs = nodes.iter().flat_map(|&a| nodes.iter().map(move |&b| (a, b))).filter(|(a, b)| a != b);
+    let trip = |(a, b)| topology.between_nodes(a, b).one_way + topology.between_nodes(b, a).one_way;
+    pairs.map(trip).max().unwrap_or(Duration::ZERO)
+}
+
+fn drive<M: Machine>(
+    scenario: &Scenario,
+    label: &str,
+    seed: u64,
+    keep: Keep,
+    examine: bool,
+    setup: &Setup<'_, M>,
+) -> (RunResult, Examined) {
+    let phases = phases::phases(scenario);
+    let windows = windows(scenario, &phases);
+    let end = SimTime::ZERO + scenario.duration + longest_deadline(scenario) + scenario.drain;
+    let services = scenario.services.iter();
+    let specs = services
+        .map(|service| ServiceSpec {
+            replicas: service.replicas.clone(),
+            configs: (setup.configs)(service, &scenario.topology),
+        })
+        .collect();
+    let config = WorldConfig {
+        topology: scenario.topology.clone(),
+        services: specs,
+        timeline: scenario.timeline.clone(),
+        failures: scenario.failures.clone(),
+        seed,
+        end,
+        observe_every: Some(OBSERVE_EVERY),
+    };
+    let mut world =
+        World::<M, Stage>::new(config, stage(scenario, seed, keep, examine, &windows, setup.on_every_member));
+    world.run();
+    let (fingerprint, events) = (world.fingerprint(), world.events());
+    let fates: Vec<Fates> = world
+        .replicas()
+        .services()
+        .zip(&world.front().seats)
+        .map(|(replicas, seat)| fates(&replicas, &seat.recorder.acked))
+        .collect();
+    let mut verdicts = Vec::new();
+    for (index, replicas) in world.replicas().services().enumerate() {
+        let seat = &world.front().seats[index];
+        let judged = verdicts::Judged { scenario, service: ServiceId::from(index), fates: &fates[index], end };
+        verdicts.extend(judged.verdicts(&replicas, &seat.invariants, setup.on_every_member, setup.durable_before_ack));
+    }
+    let stage = world.into_front();
+    let finished = Finished { scenario, label, seed, fingerprint, events, end, phases, windows, fates, verdicts };
+    finished.result(stage)
+}
+
+fn longest_deadline(scenario: &Scenario) -> Duration {
+    scenario.loads.iter().map(|load| load.deadline).max().unwrap_or(Duration::ZERO)
+}
+
+/// The measured run first, then the phases, then the spans of expectations.
+fn windows(scenario: &Scenario, phases: &[(Window, String)]) -> Vec<Window> {
+    let measured = Window { from: SimTime::ZERO + scenario.warmup, to: SimTime::ZERO + scenario.duration };
+    let spans = scenario.expectations.iter().map(|one| expect::window(one, measured));
+    [measured].into_iter().chain(phases.iter().map(|phase| phase.0)).chain(spans).collect()
+}
+
+fn stage(
+    scenario: &Scenario,
+    seed: u64,
+    keep: Keep,
+    examine: bool,
+    windows: &[Window],
+    on_every_member: bool,
+) -> Stage {
+    let topology = &scenario.topology;
+    let places = topology.data_centers.len();
+    let round_trips = |place: usize| {
+        let site = DcId::from(place);
+        let trip = |node| {
+            let there = topology.site_of(NodeId::from(node));
+            topology.between_sites(site, there).one_way + topology.between_sites(there, site).one_way
+        };
+        (0..topology.nodes.len()).map(trip).collect()
+    };
+    let plan = Plan {
+        services: scenario.services.clone(),
+        loads: scenario.loads.clone(),
+        longitudes: topology.data_centers.iter().map(|site| site.longitude).collect(),
+        round_trips: (0..places).map(round_trips).collect(),
+        start: SimTime::ZERO,
+        end: SimTime::ZERO + scenario.duration,
+    };
+    let disturbances = phases::disturbances(scenario);
+    let seats = scenario.services.iter().map(|service| Seat {
+        recorder: Recorder::new(windows, disturbances.clone(), service.replicas.len(), scenario.duration),
+        invariants: Invariants::new(on_every_member),
+    });
+    let mut edges: Vec<SimTime> = windows.iter().flat_map(|window| [window.from, window.to]).collect();
+    edges.sort_unstable();
+    edges.dedup();
+    let corrupts = scenario.timeline.iter().map(|fault| matches!(fault.action, Action::Corrupt { .. })).collect();
+    let names = Names {
+        services: scenario.services.iter().map(|service| service.name.clone()).collect(),
+        nodes: topology.nodes.iter().map(|node| node.name.clone()).collect(),
+        places: topology.data_centers.iter().map(|site| site.name.clone()).collect(),
+    };
+    let lines = Lines::new(names, keep.history, keep.trace);
+    let mut stage =
+        Stage::new(Clients::new(plan, seed), seats.collect(), edges, corrupts, longest_deadline(scenario), lines);
+    if examine {
+        stage.keep_history();
+    }
+    stage
+}
+
+/// Judges acknowledged writes by (client, number), once, after the drain.
+fn fates<M: Machine>(replicas: &Replicas<'_, M>, acked: &WriteSet) -> Fates {
+    let (mut serving, mut elsewhere) = (Inventory::default(), Inventory::default());
+    for &node in replicas.nodes() {
+        let machine = replicas.machine(node);
+        let serves = !replicas.paused(node) && machine.is_some_and(M::serving);
+        let into = if serves { &mut serving } else { &mut elsewhere };
+        if let Some(machine) = machine {
+            add(into, &machine.inventory());
+        }
+        if let Some(config) = replicas.config(node) {
+            add(&mut elsewhere, &M::inventory_of(config, replicas.records(node)));
+        }
+    }
+    let mut fates = Fates { duplicated: serving.duplicated, ..Fates::default() };
+    for write in acked.iter() {
+        fates.reapplied += u64::from(serving.reapplied.contains(write));
+        if serving.applied.contains(write) {
+            fates.applied += 1;
+        } else if serving.journaled.contains(write) {
+            fates.revoked += 1;
+        } else if elsewhere.applied.contains(write) || elsewhere.journaled.contains(write) {
+            fates.stranded += 1;
+        } else {
+            fates.lost += 1;
+        }
+    }
+    fates
+}
+
+fn add(into: &mut Inventory, other: &Inventory) {
+    into.applied.add_all(&other.applied);
+    into.journaled.add_all(&other.journaled);
+    into.reapplied.add_all(&other.reapplied);
+    into.duplicated = into.duplicated.max(other.duplicated);
+}
+
+/// A run that is over, to be written up.
+struct Finished<'a> {
+    scenario: &'a Scenario,
+    label: &'a str,
+    seed: u64,
+    fingerprint: u64,
+    events: u64,
+    end: SimTime,
+    phases: Vec<(Window, String)>,
+    windows: Vec<Window>,
+    fates: Vec<Fates>,
+    verdicts: Vec<Verdict>,
+}
+
+/// Everything that was recorded, by service in scenario order.
+struct Measured {
+    services: Vec<(String, Recorded)>,
+}
+
+impl Measured {
+    /// Metrics of one window over all services, and of each.
+    fn table(&self, window: usize) -> MetricsTable {
+        let mut total: Option<Tally> = None;
+        let mut counted: Vec<Counted> = Vec::new();
+        let mut services = BTreeMap::new();
+        for (name, recorded) in &self.services {
+            let tally = &recorded.tallies[window];
+            services.insert(name.clone(), tally.metrics(&recorded.counted));
+            counted.resize(counted.len().max(recorded.counted.len()), Counted::default());
+            for (sum, one) in counted.iter_mut().zip(&recorded.counted) {
+                sum.requests += one.requests;
+                sum.ok += one.ok;
+            }
+            match &mut total {
+                Some(total) => total.add(tally),
+                None => total = Some(tally.clone()),
+            }
+        }
+        MetricsTable { all: total.map(|tally| tally.metrics(&counted)).unwrap_or_default(), services }
+    }
+}
+
+impl Finished<'_> {
+    fn result(self, stage: Stage) -> (RunResult, Examined) {
+        let Stage { seats, history, lines, notes, .. } = stage;
+        let mut examined = Examined { history: history.unwrap_or_default(), ..Examined::default() };
+        let mut measured = Measured { services: Vec::new() };
+        for (seat, service) in seats.into_iter().zip(&self.scenario.services) {
+            examined.chain_broken.push(seat.invariants.chain_broken());
+            measured.services.push((service.name.clone(), seat.recorder.finish(self.end, &service.name)));
+        }
+        let metrics = self.metrics(&measured);
+        let phase = |(at, (window, label)): (usize, &(Window, String))| Phase {
+            from_s: window.from.as_secs_f64(),
+            to_s: window.to.as_secs_f64(),
+            label: label.clone(),
+            metrics: measured.table(1 + at),
+        };
+        let spans = self.windows.len() - self.scenario.expectations.len();
+        let expectations = expect::judge(self.scenario, self.label, &metrics, |at| measured.table(spans + at));
+        let recoveries = measured.services.iter().flat_map(|(_, one)| one.recoveries.iter().cloned()).collect();
+        let record = Record {
+            format: 1,
+            firedrill: env!("CARGO_PKG_VERSION").to_owned(),
+            scenario: ScenarioRecord {
+                name: self.scenario.name.clone(),
+                as_written: self.scenario.as_written.clone(),
+                resolved: self.scenario.resolved.clone(),
+                hash: self.scenario.hash.clone(),
+            },
+            protocol: self.label.to_owned(),
+            seed: self.seed,
+            branches: Vec::new(),
+            fingerprint: format!("{:016x}", self.fingerprint),
+            events: self.events,
+            simulated_s: self.end.as_secs_f64(),
+            phases: self.phases.iter().enumerate().map(phase).collect(),
+            metrics,
+            recoveries,
+            expectations,
+            verdicts: self.verdicts,
+            notes,
+        };
+        let seconds = measured.services.into_iter().map(|(name, recorded)| (name, recorded.seconds)).collect();
+        let (history, trace) = lines.into_files();
+        (RunResult { record, seconds, history, trace }, examined)
+    }
+
+    /// The whole measured run: what its window tells, the recoveries, and the fates of writes.
+    fn metrics(&self, measured: &Measured) -> MetricsTable {
+        let mut table = measured.table(0);
+        let recoveries: Vec<&Recovery> = measured.services.iter().flat_map(|(_, one)| &one.recoveries).collect();
+        worst(recoveries.iter().copied(), &mut table.all);
+        let mut sum = Fates::default();
+        let mut told = 0;
+        for ((name, recorded), fates) in measured.services.iter().zip(&self.fates) {
+            let metrics = table.services.get_mut(name).expect("every service has a row");
+            worst(recorded.recoveries.iter(), metrics);
+            set_fates(metrics, fates, recorded.revoked_told);
+            sum = Fates {
+                applied: sum.applied + fates.applied,
+                revoked: sum.revoked + fates.revoked,
+                stranded: sum.stranded + fates.stranded,
+                lost: sum.lost + fates.lost,
+                reapplied: sum.reapplied + fates.reapplied,
+                duplicated: sum.duplicated + fates.duplicated,
+            };
+            told += recorded.revoked_told;
+        }
+        set_fates(&mut table.all, &sum, told);
+        table
+    }
+}
+
+fn set_fates(metrics: &mut Metrics, fates: &Fates, told: u64) {
+    metrics.writes_applied = Some(fates.applied);
+    metrics.writes_revoked = Some(fates.revoked);
+    metrics.writes_stranded = Some(fates.stranded);
+    metrics.writes_lost = Some(fates.lost);
+    metrics.writes_reapplied = Some(fates.reapplied);
+    metrics.writes_duplicated = Some(fates.duplicated);
+    metrics.writes_revoked_told = Some(told);
+}

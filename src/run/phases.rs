@@ -1,0 +1,75 @@
+//! The disaster's phases, and when each disturbance is over, from the timeline alone.
+
+use crate::metrics::recorder::Disturbance;
+use crate::metrics::window::Window;
+use crate::scenario::Scenario;
+use crate::time::SimTime;
+use crate::world::fault::{Action, Fault};
+
+/// Spans between two changes of the world, with what is going on in each.
+pub fn phases(scenario: &Scenario) -> Vec<(Window, String)> {
+    let start = SimTime::ZERO + scenario.warmup;
+    let end = SimTime::ZERO + scenario.duration;
+    let spans: Vec<(SimTime, SimTime, &str)> = scenario
+        .timeline
+        .iter()
+        .enumerate()
+        .filter(|(_, fault)| !is_cure(&fault.action))
+        .map(|(index, fault)| (fault.at, end_of(scenario, index).unwrap_or(end), fault.label.as_str()))
+        .collect();
+    let ends = scenario.timeline.iter().filter_map(|fault| fault.lasts.map(|lasts| fault.at + lasts));
+    let mut cuts: Vec<SimTime> = scenario.timeline.iter().map(|fault| fault.at).chain(ends).collect();
+    cuts.extend([start, end]);
+    cuts.retain(|&cut| start <= cut && cut <= end);
+    cuts.sort_unstable();
+    cuts.dedup();
+    let label = |from: SimTime| {
+        let active: Vec<&str> =
+            spans.iter().filter(|(at, end, _)| *at <= from && from < *end).map(|span| span.2).collect();
+        if !active.is_empty() {
+            active.join(" + ")
+        } else if spans.iter().any(|(at, ..)| *at <= from) {
+            "after".to_owned()
+        } else {
+            "before".to_owned()
+        }
+    };
+    cuts.windows(2).map(|pair| (Window { from: pair[0], to: pair[1] }, label(pair[0]))).collect()
+}
+
+/// Disturbances whose recovery is measured: every entry of the timeline that is not itself a cure.
+pub fn disturbances(scenario: &Scenario) -> Vec<Disturbance> {
+    let faults = scenario.timeline.iter().enumerate().filter(|(_, fault)| !is_cure(&fault.action));
+    faults
+        .map(|(index, fault)| Disturbance { label: fault.label.clone(), at: fault.at, end: end_of(scenario, index) })
+        .collect()
+}
+
+const fn is_cure(action: &Action) -> bool {
+    matches!(action, Action::Heal { .. } | Action::Restart { .. })
+}
+
+/// When a fault is over: at the end of its `for`, at once if it is but an instant, or at the `heal` or
+/// `restart` after it. `None`: it stays.
+fn end_of(scenario: &Scenario, index: usize) -> Option<SimTime> {
+    let fault = &scenario.timeline[index];
+    let own = fault.lasts.map(|lasts| fault.at + lasts);
+    let instant = match fault.action {
+        Action::Corrupt { .. } => Some(fault.at),
+        Action::Clock { drift_ppm, .. } if drift_ppm == 0.0 => Some(fault.at),
+        _ => None,
+    };
+    let cures = |later: &&Fault| match (&fault.action, &later.action) {
+        (Action::Crash { .. } | Action::Pause { .. }, Action::Restart { .. }) => true,
+        (
+            Action::Partition { .. } | Action::Cut { .. } | Action::Flap { .. } | Action::Degrade { .. },
+            Action::Heal { .. },
+        ) => true,
+        _ => false,
+    };
+    let cured = scenario.timeline[index + 1..].iter().find(cures).map(|later| later.at);
+    instant.or(match (own, cured) {
+        (Some(own), Some(cured)) => Some(own.min(cured)),
+        (own, cured) => own.or(cured),
+    })
+}

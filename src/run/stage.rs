@@ -1,0 +1,263 @@
+//! The front of a world: clients, the recorders and checkers of each service, and the files asked for.
+
+use crate::check::invariants::Invariants;
+use crate::check::legitimate::{Members, legitimate};
+use crate::history::{self, What};
+use crate::id::{ClientId, DcId, NodeId, ServiceId};
+use crate::machine::{Machine, Note};
+use crate::metrics::recorder::Recorder;
+use crate::op::{Done, Outcome, WriteKey};
+use crate::time::{Duration, SimTime};
+use crate::workload::{Act, Clients, Ticket, Wake};
+use crate::world::{AllReplicas, Answered, ClientRequest, FaultNews, Front, Outside, Replicas, TraceEvent};
+
+use super::lines::Lines;
+
+/// How often the world is looked at: the resolution of convergence times.
+pub const OBSERVE_EVERY: Duration = Duration::from_millis(100);
+
+/// What the front holds of one service.
+pub struct Seat {
+    pub recorder: Recorder,
+    pub invariants: Invariants,
+}
+
+/// A read under way, for judging whether its answer is stale.
+#[derive(Clone, Copy, Debug)]
+struct Read {
+    /// Of the slot's use; `None`: not used yet.
+    generation: Option<u32>,
+    /// The write to its key that was acknowledged last when it began.
+    latest: Option<WriteKey>,
+    /// The attempt that was answered last, and whether that answer missed the write.
+    attempt: u16,
+    stale: bool,
+}
+
+pub struct Stage {
+    clients: Clients,
+    pub seats: Vec<Seat>,
+    reads: Vec<Read>,
+    acts: Vec<Act>,
+    /// Edges of windows: traffic is read there.
+    edges: Vec<SimTime>,
+    /// Timeline entries that overwrite state.
+    corrupts: Vec<bool>,
+    /// Seconds after which no request that started then is open.
+    patience: u64,
+    pub history: Option<Vec<history::Event>>,
+    pub lines: Lines,
+    pub notes: Vec<String>,
+}
+
+impl Stage {
+    pub fn new(
+        clients: Clients,
+        seats: Vec<Seat>,
+        edges: Vec<SimTime>,
+        corrupts: Vec<bool>,
+        deadline: Duration,
+        lines: Lines,
+    ) -> Self {
+        let patience = deadline.as_nanos().div_ceil(1_000_000_000) + 2;
+        Self {
+            clients,
+            seats,
+            reads: Vec::new(),
+            acts: Vec::new(),
+            edges,
+            corrupts,
+            patience,
+            history: None,
+            lines,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Keeps the whole history in memory, for checkers.
+    pub fn keep_history(&mut self) {
+        self.history = Some(Vec::new());
+    }
+
+    pub fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    /// Carries out what the clients want.
+    fn act(&mut self, stale: bool, world: &mut Outside<'_, Wake>) {
+        for act in std::mem::take(&mut self.acts) {
+            match act {
+                Act::At(at, wake) => world.schedule(at, wake),
+                Act::Send { place, server, service, ticket, attempt, request } => {
+                    if request.op.is_read() {
+                        self.read_begins(service, ticket, request.op.key());
+                    }
+                    let who = ClientRequest { service, place, ticket: pack(ticket), attempt };
+                    world.send(who, server, request);
+                }
+                Act::Acknowledge { place, server, service, write } => world.acknowledge(service, place, server, write),
+                Act::Event(event) => self.event(&event, stale),
+            }
+        }
+    }
+
+    fn read_begins(&mut self, service: ServiceId, ticket: Ticket, key: u32) {
+        let slot = ticket.slot as usize;
+        if slot >= self.reads.len() {
+            let unused = Read { generation: None, latest: None, attempt: 0, stale: false };
+            self.reads.resize(slot + 1, unused);
+        }
+        let generation = Some(ticket.generation);
+        if self.reads[slot].generation != generation {
+            let latest = self.seats[service.index()].recorder.latest(key);
+            self.reads[slot] = Read { generation, latest, attempt: 0, stale: false };
+        }
+    }
+
+    fn event(&mut self, event: &history::Event, stale: bool) {
+        let stale = stale && event.op.is_read() && matches!(event.what, What::Ok { .. });
+        self.seats[event.service.index()].recorder.event(event, stale);
+        self.lines.event(event);
+        if let Some(history) = &mut self.history {
+            history.push(*event);
+        }
+    }
+}
+
+const fn pack(ticket: Ticket) -> u64 {
+    (ticket.slot as u64) << 32 | ticket.generation as u64
+}
+
+const fn unpack(ticket: u64) -> Ticket {
+    Ticket { slot: (ticket >> 32) as u32, generation: ticket as u32 }
+}
+
+impl<M: Machine> Front<M> for Stage {
+    type Wake = Wake;
+
+    fn start(&mut self, world: &mut Outside<'_, Wake>) {
+        for &edge in &self.edges {
+            world.observe_at(edge);
+        }
+        self.clients.start(&mut self.acts);
+        self.act(false, world);
+    }
+
+    fn wake(&mut self, wake: Wake, world: &mut Outside<'_, Wake>) {
+        self.clients.wake(world.now(), wake, &mut self.acts);
+        self.act(false, world);
+    }
+
+    fn reply(&mut self, to: ClientRequest, server: NodeId, outcome: &Outcome, world: &mut Outside<'_, Wake>) {
+        let ticket = unpack(to.ticket);
+        let read = self.reads.get(ticket.slot as usize);
+        let stale = read
+            .is_some_and(|read| read.stale && read.generation == Some(ticket.generation) && read.attempt == to.attempt);
+        self.clients.reply(world.now(), ticket, to.attempt, server, outcome, &mut self.acts);
+        self.act(stale, world);
+    }
+
+    fn told(
+        &mut self,
+        service: ServiceId,
+        _place: DcId,
+        server: NodeId,
+        write: WriteKey,
+        world: &mut Outside<'_, Wake>,
+    ) {
+        self.clients.told(world.now(), service, server, write, &mut self.acts);
+        self.act(false, world);
+    }
+
+    fn place_of(&self, _service: ServiceId, client: ClientId) -> DcId {
+        self.clients.place_of(client)
+    }
+
+    fn stepped(&mut self, now: SimTime, service: ServiceId, node: NodeId, replicas: &Replicas<'_, M>) {
+        let seat = &mut self.seats[service.index()];
+        let serving = !replicas.paused(node) && replicas.machine(node).is_some_and(M::serving);
+        if let Some(place) = replicas.nodes().iter().position(|&one| one == node) {
+            seat.recorder.serving(now, place, serving);
+        }
+        seat.invariants.stepped(now, node, replicas);
+    }
+
+    fn note(&mut self, now: SimTime, service: ServiceId, node: NodeId, note: &Note, replicas: &Replicas<'_, M>) {
+        if let Note::Confirmed { tip, .. } = note {
+            self.seats[service.index()].invariants.confirmed(now, node, *tip, replicas);
+        }
+        self.lines.note(now, service, node, note);
+    }
+
+    fn answered(&mut self, now: SimTime, by: NodeId, answer: &Answered<'_>, replicas: &Replicas<'_, M>) {
+        let Outcome::Done(Done { token, .. }) = *answer.outcome else { return };
+        if !answer.request.op.is_read() {
+            self.seats[answer.to.service.index()].invariants.acknowledged(now, by, token, replicas);
+            return;
+        }
+        let ticket = unpack(answer.to.ticket);
+        let Some(read) =
+            self.reads.get_mut(ticket.slot as usize).filter(|read| read.generation == Some(ticket.generation))
+        else {
+            return;
+        };
+        let machine = replicas.machine(by).expect("a replica that answers runs");
+        read.attempt = answer.to.attempt;
+        // A write that a merge revoked is not missing: its client is told.
+        read.stale = read.latest.is_some_and(|write| !machine.applied(write) && !machine.journaled(write));
+    }
+
+    fn fault(&mut self, now: SimTime, what: &FaultNews<'_>, _replicas: &AllReplicas<'_, M>) {
+        if what.begins && what.index.is_some_and(|index| self.corrupts[index]) {
+            self.seats.iter_mut().for_each(|seat| seat.invariants.suspend());
+        }
+        let at = now.as_secs_f64();
+        if what.begins && what.depends_on_protocol {
+            self.notes.push(format!(
+                "at {at} s, \"{}\" chose its target by the protocol's state: protocols do not meet the same disaster",
+                what.label
+            ));
+        }
+        if what.unsupported {
+            self.notes.push(format!("at {at} s, \"{}\" changed nothing: the protocol does not support it", what.label));
+        }
+        self.lines.fault(now, what);
+    }
+
+    fn observe(&mut self, now: SimTime, replicas: &AllReplicas<'_, M>) {
+        let second = now.as_nanos() / 1_000_000_000;
+        let on_the_second = now.as_nanos().is_multiple_of(1_000_000_000) && second > 0;
+        let edge = self.edges.contains(&now);
+        for (seat, replicas) in self.seats.iter_mut().zip(replicas.services()) {
+            if edge {
+                let counts = replicas.counts();
+                seat.recorder.traffic(now, counts.messages, counts.bytes_wan);
+            }
+            if on_the_second {
+                seat.end_second(second, self.patience, &replicas);
+            }
+            if seat.recorder.unsettled(now) && legitimate(&replicas, Members::All).is_ok() {
+                seat.recorder.legitimate(now);
+                seat.invariants.resume();
+            }
+        }
+    }
+
+    fn traced(&self) -> bool {
+        self.lines.traced()
+    }
+
+    fn trace(&mut self, now: SimTime, event: &TraceEvent<'_>) {
+        self.lines.trace(now, event);
+    }
+}
+
+impl Seat {
+    fn end_second<M: Machine>(&mut self, second: u64, patience: u64, replicas: &Replicas<'_, M>) {
+        let up = replicas.nodes().iter().filter(|&&node| replicas.up(node) && !replicas.paused(node));
+        let serving = up.clone().filter_map(|&node| replicas.machine(node)).filter(|machine| machine.serving());
+        let members = serving.map(|machine| machine.status().members.len()).max().unwrap_or(0);
+        self.recorder.second_ended(second as usize - 1, self.recorder.serving_count(), members, up.count());
+        self.recorder.close_before(second.saturating_sub(patience) as usize);
+    }
+}

@@ -1,0 +1,136 @@
+//! What the protocol promised under the faults that happened, and whether it kept it.
+
+use crate::check::invariants::Invariants;
+use crate::check::legitimate::{Members, legitimate};
+use crate::id::ServiceId;
+use crate::machine::Machine;
+use crate::metrics::recorder::Fates;
+use crate::scenario::Scenario;
+use crate::time::{Duration, SimTime};
+use crate::world::Replicas;
+use crate::world::fault::{Action, Disk};
+
+use super::{Verdict, VerdictOutcome};
+
+/// Faults later than this before the end leave no time to settle.
+const SETTLE: Duration = Duration::from_secs(45);
+
+pub struct Judged<'a> {
+    pub scenario: &'a Scenario,
+    pub service: ServiceId,
+    pub fates: &'a Fates,
+    pub end: SimTime,
+}
+
+impl Judged<'_> {
+    pub fn verdicts<M: Machine>(
+        &self,
+        replicas: &Replicas<'_, M>,
+        invariants: &Invariants,
+        on_every_member: bool,
+        durable_before_ack: bool,
+    ) -> Vec<Verdict> {
+        vec![
+            self.within_a_view(invariants, on_every_member),
+            self.settled(replicas),
+            self.nothing_lost(durable_before_ack),
+            self.once_only(),
+        ]
+    }
+
+    fn verdict(&self, check: &str, states: &str, outcome: VerdictOutcome, evidence: Option<String>) -> Verdict {
+        let evidence = evidence.map(|text| format!("{}: {text}", self.scenario.service(self.service)));
+        Verdict { check: check.to_owned(), states: states.to_owned(), outcome, evidence }
+    }
+
+    fn within_a_view(&self, invariants: &Invariants, on_every_member: bool) -> Verdict {
+        let states = if on_every_member {
+            "within a view, logs are prefixes of the primary's, and each acknowledged write is durable on every member"
+        } else {
+            "within a view, logs are prefixes of the primary's"
+        };
+        let (outcome, evidence) = match invariants.violation() {
+            Some(what) => (VerdictOutcome::Violated, Some(what.to_owned())),
+            None if invariants.checks() == 0 => {
+                (VerdictOutcome::Unknown, Some("nothing was there to check".to_owned()))
+            }
+            None => (VerdictOutcome::Valid, None),
+        };
+        self.verdict("I1", states, outcome, evidence)
+    }
+
+    /// I2, I3, I5, I6 at the end: whatever happened is over for long enough.
+    fn settled<M: Machine>(&self, replicas: &Replicas<'_, M>) -> Verdict {
+        let states = "every live component ends in a legitimate state: one primary, one view, one history";
+        let (outcome, evidence) = match (legitimate(replicas, Members::ButHeld), self.unrest()) {
+            (Ok(()), _) => (VerdictOutcome::Valid, None),
+            (Err(what), None) => (VerdictOutcome::Violated, Some(what)),
+            (Err(what), Some(why)) => (VerdictOutcome::Unknown, Some(format!("{what}, but {why}"))),
+        };
+        self.verdict("I2 I3 I5 I6", states, outcome, evidence)
+    }
+
+    /// Why the world may still be moving at the end.
+    fn unrest(&self) -> Option<String> {
+        if !self.scenario.failures.is_empty() {
+            return Some("failures strike at random to the end".to_owned());
+        }
+        for fault in &self.scenario.timeline {
+            let over = fault.lasts.map(|lasts| fault.at + lasts);
+            let goes_on = over.is_none_or(|over| over > self.end);
+            let restless = matches!(fault.action, Action::Flap { .. } | Action::Degrade { .. } | Action::Slow { .. });
+            if goes_on && restless {
+                return Some(format!("\"{}\" goes on to the end", fault.label));
+            }
+            let last = over.filter(|&over| over <= self.end).unwrap_or(fault.at);
+            if self.end.since(last) < SETTLE {
+                return Some(format!("\"{}\" was too late to settle", fault.label));
+            }
+        }
+        None
+    }
+
+    fn corrupted(&self) -> bool {
+        self.scenario.timeline.iter().any(|fault| matches!(fault.action, Action::Corrupt { .. }))
+    }
+
+    fn disks_lost(&self) -> bool {
+        let timeline = self.scenario.timeline.iter();
+        let crashes = timeline.filter_map(|fault| match fault.action {
+            Action::Crash { disk, .. } => Some(disk),
+            _ => None,
+        });
+        crashes.chain(self.scenario.failures.iter().map(|failure| failure.disk)).any(|disk| disk == Disk::Lost)
+    }
+
+    fn nothing_lost(&self, durable_before_ack: bool) -> Verdict {
+        let states = "each acknowledged write is in the history or in the journal of a serving group, or on a disk out of its reach";
+        let excuse = if self.disks_lost() {
+            Some("disks were destroyed (L1)")
+        } else if self.corrupted() {
+            Some("state was overwritten (L3)")
+        } else if !durable_before_ack {
+            Some("the ack rule does not wait for a disk (L1)")
+        } else {
+            None
+        };
+        let lost = self.fates.lost;
+        let (outcome, evidence) = match (lost, excuse) {
+            (0, _) => (VerdictOutcome::Valid, None),
+            (_, Some(why)) => (VerdictOutcome::NotApplicable, Some(format!("{lost} writes are on no disk: {why}"))),
+            (_, None) => (VerdictOutcome::Violated, Some(format!("{lost} acknowledged writes are on no disk"))),
+        };
+        self.verdict("I4", states, outcome, evidence)
+    }
+
+    fn once_only(&self) -> Verdict {
+        let states = "no write of a client is applied twice";
+        let twice = self.fates.duplicated;
+        let (outcome, evidence) = match (twice, self.corrupted()) {
+            (0, _) => (VerdictOutcome::Valid, None),
+            (_, true) => (VerdictOutcome::NotApplicable, Some(format!("{twice} twice, after state was overwritten"))),
+            (_, false) => (VerdictOutcome::Violated, Some(format!("{twice} writes were applied twice"))),
+        };
+        self.verdict("I7", states, outcome, evidence)
+    }
+}
