@@ -11,7 +11,7 @@ use crate::time::{Duration, SimTime};
 
 use super::clock::Clock;
 use super::disk::Disk;
-use super::engine::Event;
+use super::event::Event;
 use super::faults::FaultKey;
 use super::front::ClientRequest;
 
