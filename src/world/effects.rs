@@ -5,7 +5,8 @@ use crate::machine::{Context, Effect, Input, LinkKind, Machine, RequestId, Write
 use crate::op::{Outcome, WriteKey};
 
 use super::disk::Unsynced;
-use super::engine::{Event, Flight, Letter, World};
+use super::engine::World;
+use super::event::{Event, Flight, Letter};
 use super::fault::Endpoint;
 use super::front::{Answered, ClientRequest, DropReason, Front, NOTICE_BYTES, TraceEvent, post};
 use super::network::{Route, Traffic};

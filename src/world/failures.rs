@@ -5,7 +5,8 @@ use crate::machine::Machine;
 use crate::rng::Stream;
 use crate::time::Duration;
 
-use super::engine::{Event, World};
+use super::engine::World;
+use super::event::Event;
 use super::fault::{Action, Disk, Distribution, Endpoint, Failure, FailureKind, Targets};
 use super::faults::FaultKey;
 use super::front::Front;

@@ -5,7 +5,8 @@ use crate::machine::{Corrupt, LinkKind, Machine};
 use crate::rng::Stream;
 use crate::time::Duration;
 
-use super::engine::{Event, World};
+use super::engine::World;
+use super::event::Event;
 use super::fault::{Action, CorruptWhat, Disk, Endpoint, Targets};
 use super::front::{FaultNews, Front};
 use super::network::{Harm, Shape};

@@ -9,7 +9,8 @@ use crate::op::{Outcome, Request, WriteKey};
 use crate::sim::Queue;
 use crate::time::{Duration, SimTime};
 
-use super::engine::{Event, Letter, Scene};
+use super::engine::Scene;
+use super::event::{Event, Letter};
 use super::fault::Endpoint;
 use super::network::{Network, Route, Traffic};
 use super::slab::Slab;

@@ -7,7 +7,8 @@
 //!
 //! | file | job |
 //! |---|---|
-//! | `engine` | the loop, the fingerprint, dispatch of events |
+//! | `engine` | the parts of a run and its loop |
+//! | `event`, `dispatch` | what may happen, and who hears of it; the fingerprint |
 //! | `effects` | turns the effects of a step into events |
 //! | `front` | the trait of the outside, and what the outside may see |
 //! | `network` | delay, loss, queueing; the conditions that faults impose |
@@ -26,8 +27,10 @@
 
 mod clock;
 mod disk;
+mod dispatch;
 mod effects;
 mod engine;
+mod event;
 mod failures;
 pub mod fault;
 mod faults;

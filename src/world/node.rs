@@ -11,7 +11,7 @@ use crate::time::{Duration, SimTime};
 
 use super::clock::Clock;
 use super::disk::Disk;
-use super::engine::Event;
+use super::event::Event;
 use super::faults::FaultKey;
 use super::front::ClientRequest;
 
@@ -339,5 +339,59 @@ impl<T: Copy + Ord> Timers<T> {
             slot.expired = false;
             queue.disarm(slot.id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{ClientId, DcId, ServiceId};
+    use crate::op::Op;
+
+    fn admit(asked: &mut Asked, now: u64, number: u32) -> RequestId {
+        let who = ClientRequest { service: ServiceId(0), place: DcId(0), ticket: u64::from(number), attempt: 0 };
+        let op = Op::Read { key: 0 };
+        let request = Request { client: ClientId(0), number, op, floor: 1, token: None, fresh: false };
+        asked.admit(SimTime::ZERO + Duration::from_secs(now), who, request)
+    }
+
+    #[test]
+    fn a_request_is_answered_once_and_never_after_a_crash() {
+        let mut asked = Asked::default();
+        let first = admit(&mut asked, 0, 1);
+        assert_eq!(asked.answer(first).map(|ask| ask.request.number), Some(1));
+        assert!(asked.answer(first).is_none());
+        let second = admit(&mut asked, 0, 2);
+        assert_ne!(first, second);
+        asked.clear();
+        let third = admit(&mut asked, 0, 3);
+        assert!(asked.answer(second).is_none() && asked.answer(RequestId(u64::MAX)).is_none());
+        assert!(asked.answer(third).is_some());
+    }
+
+    #[test]
+    fn requests_that_nobody_answers_do_not_pile_up() {
+        let mut asked = Asked::default();
+        // 10 a second for an hour.
+        for number in 0..36_000 {
+            admit(&mut asked, u64::from(number) / 10, number);
+        }
+        assert!(asked.entries.len() < 2_000, "{} of about 600 that are young enough", asked.entries.len());
+    }
+
+    #[test]
+    fn a_protocol_that_invents_timers_does_not_grow_the_world() {
+        let mut queue: Queue<Event<()>> = Queue::new();
+        let mut timers = Timers::new();
+        timers.set(u64::MAX, SimTime::from_nanos(u64::MAX / 2), 0, &mut queue);
+        for name in 0..10_000 {
+            timers.set(name, SimTime::from_nanos(name), 0, &mut queue);
+            let Some((_, Event::Timeout { slot, .. })) = queue.pop() else { panic!("it was armed") };
+            assert_eq!(timers.name(slot), name);
+        }
+        assert!(timers.slots.len() <= IDLE_TIMERS_MAX && timers.names.len() == timers.slots.len());
+        assert!(timers.names.is_sorted());
+        timers.cancel(u64::MAX, &mut queue);
+        assert!(queue.pop().is_none(), "the armed one kept its slot");
     }
 }

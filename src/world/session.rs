@@ -12,7 +12,8 @@ use crate::id::NodeId;
 use crate::machine::{Input, Machine};
 use crate::time::{Duration, SimTime};
 
-use super::engine::{Event, World};
+use super::engine::World;
+use super::event::Event;
 use super::fault::Endpoint;
 use super::front::{Front, TraceEvent};
 use super::node::Parcel;
