@@ -238,18 +238,18 @@ impl Recorder {
         }
     }
 
-    /// Disturbances that are over by `now` and not followed by a legitimate state yet.
+    /// Disturbances that were over before `now` (what happens at `now` itself comes later) and are not followed by a legitimate state yet.
     pub fn unsettled(&self, now: SimTime) -> bool {
         self.disturbances
             .iter()
             .zip(&self.converged)
-            .any(|(one, done)| done.is_none() && one.end.is_some_and(|end| end <= now))
+            .any(|(one, done)| done.is_none() && one.end.is_some_and(|end| end < now))
     }
 
     /// The service is in a legitimate state now.
     pub fn legitimate(&mut self, now: SimTime) {
         for (one, done) in self.disturbances.iter().zip(&mut self.converged) {
-            if done.is_none() && one.end.is_some_and(|end| end <= now) {
+            if done.is_none() && one.end.is_some_and(|end| end < now) {
                 *done = Some(now);
             }
         }
@@ -326,7 +326,7 @@ fn count(tally: &mut Tally, event: &Event, stale: bool) {
             tally.stale += u64::from(stale);
             tally.writes_acked += u64::from(!event.op.is_read());
             let micros = (event.at.since(event.invoked).as_nanos() / 1_000).max(1);
-            tally.latency.saturating_record(micros);
+            tally.latency.record(micros).expect("the histogram resizes itself");
         }
         What::Fail | What::Info => tally.failed += 1,
         What::Regressed { .. } => tally.regressed += 1,
