@@ -161,7 +161,8 @@ impl Replica {
         let base = if matched < chain.base.tip.length { self.log.length() } else { matched };
         let entries = chain.after(base);
         let entries = &entries[..entries.len().min(WINDOW)];
-        let hash = chain.hash_at(base).expect("a matched position lies in the retained log");
+        // A corrupted position is put right at the next tick.
+        let Some(hash) = chain.hash_at(base) else { return };
         self.send_entries(Tip { length: base, hash }, entries, &[to], cx);
     }
 

@@ -165,8 +165,8 @@ impl Replica {
     }
 
     fn check_view(&mut self, cx: &mut Cx<'_>) {
-        let (me, epoch_max) = (self.me(), self.options().epoch_max);
-        if self.view.as_ref().is_some_and(|view| !view.is_typed_for(me, epoch_max)) {
+        let me = self.me();
+        if self.view.as_ref().is_some_and(|view| !self.is_typed(view)) {
             self.view = None;
             cx.note(Note::Corrected("an impossible view was dropped"));
         }

@@ -69,6 +69,11 @@ impl Replica {
         want
     }
 
+    /// Whether it could be a view of this node at all.
+    pub(super) fn is_typed(&self, view: &View) -> bool {
+        view.is_typed_for(self.me(), self.options().epoch_max) && view.members.iter().all(|&node| self.config.knows(node))
+    }
+
     pub(super) fn follows_me(&self, node: NodeId, now: LocalTime) -> bool {
         self.mutual(node, now).is_some_and(|report| report.candidate == Some(self.me()))
     }
@@ -198,7 +203,7 @@ impl Replica {
 
     pub(super) fn propose_received(&mut self, from: NodeId, view: &Rc<View>, reset: bool, cx: &mut Cx<'_>) {
         let epoch_max = self.options().epoch_max;
-        let may = view.coordinator == from && view.is_typed_for(self.me(), epoch_max) && self.candidate == Some(from);
+        let may = view.coordinator == from && self.is_typed(view) && self.candidate == Some(from);
         if !may || self.installing.is_some() {
             return;
         }
@@ -400,7 +405,7 @@ impl Replica {
             return;
         }
         let asked = self.frozen.is_some_and(|frozen| frozen.id.is_attempt_of(&id));
-        let may = view.coordinator == from && view.is_typed_for(self.me(), self.options().epoch_max);
+        let may = view.coordinator == from && self.is_typed(view);
         if !asked || !may || self.candidate != Some(from) || self.installing.is_some() {
             return;
         }
