@@ -20,7 +20,7 @@ const REQUEST_AGE_MAX: Duration = Duration::from_secs(60);
 /// Timers of one replica, above which idle ones give their place to new ones.
 const IDLE_TIMERS_MAX: usize = 32;
 /// Datagrams and requests that a paused machine, or a busy processor, holds at most; more are dropped,
-/// as by a full socket buffer.
+/// as by a full socket buffer. Messages of sessions are kept: a connection holds its sender back instead.
 pub(super) const WAITING_MAX: usize = 1 << 16;
 
 /// Why a machine does not run.

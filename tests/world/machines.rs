@@ -97,6 +97,11 @@ fn a_message_that_depends_on_a_write_leaves_when_it_is_durable() {
     let crashed =
         Plan::sites(&["a", "b"]).act(0, 100, Act::WriteThenSend(1, 2)).fault(103, None, crash(&[0], Disk::Kept)).run();
     assert!(crashed.front().journeys.is_empty(), "a held message dies with its process");
+    let again = Plan::sites(&["a", "b"])
+        .act(0, 100, Act::WriteThenSend(1, 2))
+        .fault(103, Some(50), crash(&[0], Disk::Kept))
+        .run();
+    assert_eq!(words(&again, 2), [1], "and the next one's writes do not send it");
 }
 
 #[test]

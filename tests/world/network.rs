@@ -143,6 +143,7 @@ fn cuts_stack_and_the_end_of_one_ends_only_itself() {
         (board.open(node(0), node(2)), board.open(node(2), node(0)))
     };
     assert_eq!(open(150), (false, false));
+    assert_eq!(open(300), (false, false), "two cuts are not none");
     assert_eq!(open(450), (false, true), "the second still cuts its way");
     assert_eq!(open(650), (true, true));
 }
@@ -182,4 +183,13 @@ fn a_flapping_link_begins_down_and_stays_up_after_its_end() {
         })
         .collect();
     assert_eq!(states, [true, false, true, false, true, false, true, true]);
+}
+
+#[test]
+fn a_healed_link_flaps_no_more() {
+    let flap = Action::Flap { between: (site(0), site(1)), up: ms(10), down: ms(10) };
+    let world =
+        Plan::sites(&["a", "b"]).fault(1_000, None, flap).fault(1_105, None, Action::Heal { between: None }).run();
+    assert!(world.replicas().service(BOARD).connected(node(0), node(2)));
+    assert!(world.events() < 20, "the world comes to rest: {} events", world.events());
 }

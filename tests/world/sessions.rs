@@ -57,3 +57,13 @@ fn a_break_too_short_to_notice_is_told_when_the_session_returns() {
         assert_eq!(links(heard(&world, on)), [Heard::Down(peer), Heard::Up(peer)]);
     }
 }
+
+#[test]
+fn a_process_born_during_a_cut_hears_of_no_break() {
+    let world = Plan::sites(&["a", "b"])
+        .fault(1_000, Some(3_000), cut(0, 1, false))
+        .fault(1_200, Some(100), crash(&[2], Disk::Kept))
+        .run_sessions();
+    assert_eq!(links(heard(&world, 0)), [Heard::Down(2), Heard::Up(2)]);
+    assert_eq!(links(heard(&world, 2)), [Heard::Up(0)]);
+}
