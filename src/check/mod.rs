@@ -1,1 +1,3 @@
-//! (grows below)
+//! Checkers: each judges one property of a finished or running history.
+
+pub mod linearizability;
