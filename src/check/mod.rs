@@ -2,3 +2,4 @@
 
 pub mod invariants;
 pub mod legitimate;
+pub mod linearizability;
