@@ -4,8 +4,13 @@
 //! draw is a new stream, so it never shifts another, and every protocol meets the same disaster and the
 //! same arrivals under one seed (common random numbers).
 //!
-//! Samplers work by inversion with the `libm` crate, never with the platform's maths, and ranges and
-//! shuffles are written out here, because those of `rand` may change between its versions.
+//! [Samplers](sample) work by inversion with the `libm` crate, never with the platform's maths, and ranges
+//! and shuffles are written out here, because those of `rand` may change between its versions. Tests fix
+//! the values themselves: a change of any of them changes every result ever published.
+
+pub mod sample;
+
+pub use sample::Zipf;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -34,6 +39,7 @@ impl Stream {
         Self(ChaCha8Rng::from_seed(key(seed, purpose, ids)))
     }
 
+    /// 64 uniform bits.
     #[inline]
     pub fn bits(&mut self) -> u64 {
         self.0.next_u64()
@@ -63,7 +69,22 @@ impl Stream {
 
     /// Exponential with mean 1.
     pub fn exponential(&mut self) -> f64 {
-        -libm::log(self.open01())
+        sample::exponential(self.open01())
+    }
+
+    /// Normal with mean 0 and standard deviation 1.
+    pub fn normal(&mut self) -> f64 {
+        sample::normal(self.open01())
+    }
+
+    /// See [`sample::weibull`].
+    pub fn weibull(&mut self, shape: f64, scale: f64) -> f64 {
+        sample::weibull(self.open01(), shape, scale)
+    }
+
+    /// See [`sample::lognormal`].
+    pub fn lognormal(&mut self, median: f64, sigma: f64) -> f64 {
+        sample::lognormal(self.open01(), median, sigma)
     }
 
     /// Fisher and Yates.
@@ -91,6 +112,12 @@ impl Draws {
     #[inline]
     pub fn bits(self, a: u64, b: u64) -> u64 {
         hash::of([self.0, a, b])
+    }
+
+    /// Uniform in the open interval (0, 1), for the address (`a`, `b`).
+    #[inline]
+    pub fn open01(self, a: u64, b: u64) -> f64 {
+        open01(self.bits(a, b))
     }
 }
 
@@ -122,6 +149,50 @@ mod tests {
             counts[stream.below(7) as usize] += 1;
         }
         assert!(counts.iter().all(|&count| (9_600..10_400).contains(&count)), "{counts:?}");
+    }
+
+    fn several<T, const N: usize>(mut draw: impl FnMut() -> T) -> [T; N] {
+        std::array::from_fn(|_| draw())
+    }
+
+    // A change of a vector changes every result ever published: it must be on purpose.
+
+    #[test]
+    fn vectors_of_streams_are_fixed() {
+        let mut stream = Stream::new(1, "vectors", &[2, 3]);
+        let bits = [0xb862_69a1_3baf_aaca, 0x8cd5_5595_463f_53ed, 0xeca9_7d61_3184_faab, 0x02cd_0b18_a8e2_9370];
+        assert_eq!(several(|| stream.bits()), bits);
+        assert_eq!(several(|| stream.below(1_000)), [345, 657, 865, 754, 95, 536, 348, 253]);
+        let wide = [1_928_099_206_400_141_114, 4_627_664_021_814_327_711, 10_899_538_758_427_290_912];
+        assert_eq!(several(|| stream.below(u64::MAX / 3 * 2)), wide);
+        assert_eq!(several(|| stream.open01()), [0.13119420263127035, 0.17154800348896926, 0.06956203520790527]);
+        let mut order = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+        stream.shuffle(&mut order);
+        assert_eq!(order, [1, 3, 2, 8, 0, 4, 6, 7, 5, 9]);
+    }
+
+    #[test]
+    fn vectors_of_samplers_are_fixed() {
+        let mut stream = Stream::new(1, "vectors", &[4]);
+        assert_eq!(several(|| stream.exponential()), [0.7268664313172848, 0.8438804494556575, 0.36800665266930666]);
+        assert_eq!(several(|| stream.normal()), [0.40344627636385805, -0.6672002596109774, 0.2550530055900708]);
+        let lifetimes = [0.45200719530700617, 107.79505822899479, 276.3178689545238];
+        assert_eq!(several(|| stream.weibull(0.7, 3_300.0)), lifetimes);
+        let repairs = [1.8254770711204205, 72.45321225604735, 4.073665472222501];
+        assert_eq!(several(|| stream.lognormal(1.0, 1.41)), repairs);
+        let (skewed, even) = (Zipf::new(1_000, 0.99), Zipf::new(1_000, 0.0));
+        assert_eq!(several(|| stream.chance(0.5)), [true, true, true, true]);
+        assert_eq!(several(|| skewed.draw(&mut stream)), [115, 27, 2, 2, 290, 0, 6, 117, 5, 22, 7, 35]);
+        assert_eq!(several(|| even.draw(&mut stream)), [440, 538, 156, 236, 45, 500]);
+    }
+
+    #[test]
+    fn vectors_of_draws_are_fixed() {
+        let draws = Draws::new(1, "vectors", &[2, 3]);
+        assert_eq!(draws.bits(0, 0), 0x9a38_906e_8963_9a9f);
+        assert_eq!(draws.bits(0, 1), 0x5e62_14ff_82e0_c791);
+        assert_eq!(draws.bits(1, 0), 0x9343_4abd_7e4f_5043);
+        assert_eq!(draws.open01(7, 8), 0.9938381898633416);
     }
 
     #[test]

@@ -53,8 +53,7 @@ pub struct VecWheel {
     occupied: [[u64; 4]; VecWheel::LEVELS],
     /// The current leaf in falling order, so that the next entry is the last.
     ready: Vec<Entry>,
-    /// Empty vectors with memory: the next bucket to fill takes the one that is still in the cache.
-    spare: Vec<Vec<Entry>>,
+    scratch: Vec<Entry>,
     cursor: u64,
     sequence: u32,
     timers: Timers,
@@ -84,13 +83,7 @@ impl VecWheel {
         let level = (leaf ^ self.cursor).ilog2() as usize / 8;
         let slot = (leaf >> (8 * level)) as usize % 256;
         self.occupied[level][slot / 64] |= 1 << (slot % 64);
-        let bucket = &mut self.buckets[level * 256 + slot];
-        if bucket.capacity() == 0
-            && let Some(spare) = self.spare.pop()
-        {
-            *bucket = spare;
-        }
-        bucket.push(entry);
+        self.buckets[level * 256 + slot].push(entry);
     }
 
     #[inline]
@@ -109,18 +102,23 @@ impl VecWheel {
         while self.ready.is_empty() {
             let (level, slot) = self.first()?;
             self.occupied[level][slot / 64] &= !(1 << (slot % 64));
-            let mut bucket = std::mem::take(&mut self.buckets[level * 256 + slot]);
+            std::mem::swap(&mut self.scratch, &mut self.buckets[level * 256 + slot]);
             let span = 8 * level as u32;
-            self.cursor = (bucket[0].at >> Self::LEAF_BITS) >> span << span;
-            for entry in bucket.drain(..) {
+            self.cursor = (self.scratch[0].at >> Self::LEAF_BITS) >> span << span;
+            for index in 0..self.scratch.len() {
+                let entry = self.scratch[index];
                 if !self.alive(&entry) {
-                } else if entry.at >> Self::LEAF_BITS == self.cursor {
+                    continue;
+                }
+                if entry.at >> Self::LEAF_BITS == self.cursor {
                     self.ready.push(entry);
                 } else {
                     self.put(entry);
                 }
             }
-            self.spare.push(bucket);
+            self.scratch.clear();
+            // The bucket gets its memory back.
+            std::mem::swap(&mut self.scratch, &mut self.buckets[level * 256 + slot]);
             self.ready.sort_unstable_by_key(|entry| Reverse((entry.at, entry.sequence)));
         }
         Some(())
@@ -133,7 +131,7 @@ impl Engine for VecWheel {
             buckets: vec![Vec::new(); Self::LEVELS * 256],
             occupied: [[0; 4]; Self::LEVELS],
             ready: Vec::new(),
-            spare: Vec::new(),
+            scratch: Vec::new(),
             cursor: 0,
             sequence: 0,
             timers: Vec::new(),

@@ -145,7 +145,7 @@ impl World {
     }
 
     fn ping<E: Engine>(&mut self, engine: &mut E, now: u64, from: u32) {
-        let to = (self.draws.bits(now, u64::from(from)) >> 32) * u64::from(self.nodes) >> 32;
+        let to = ((self.draws.bits(now, u64::from(from)) >> 32) * u64::from(self.nodes)) >> 32;
         engine.arm(self.timer(ANSWER_TIMER, from), now + ANSWER_WITHIN);
         self.pending += 1;
         self.send(engine, now, Event::Ping { from, to: to as u32 });
@@ -154,7 +154,7 @@ impl World {
     #[inline]
     fn send<E: Engine>(&mut self, engine: &mut E, now: u64, event: Event) {
         let bits = self.draws.bits(now, event.code());
-        let delay = DELAY_FROM + ((bits >> 32) * (DELAY_TO - DELAY_FROM) >> 32);
+        let delay = DELAY_FROM + (((bits >> 32) * (DELAY_TO - DELAY_FROM)) >> 32);
         engine.schedule(now + delay, event);
         self.pending += 1;
     }

@@ -3,7 +3,7 @@
 //! Events come out by time, and among equal times in the order in which they were put in. A timer keeps
 //! one place: arming it again moves its deadline, and its place among equals becomes that of the new arming.
 //!
-//! Three containers hold what waits. The [wheel](super::wheel) has everything after the current leaf of
+//! Three containers hold what waits. The timing wheel (`wheel.rs`) has everything after the current leaf of
 //! 16.4 us; `ready` has the current leaf, sorted when the wheel reached it; `late` is a small heap of
 //! what was put into the current leaf since then. The next event is the lesser of the heads of the last two.
 //!
@@ -74,7 +74,8 @@ impl<E> Ord for Late<E> {
 
 /// A queue of events `E`, small values that name what happens.
 ///
-/// No sequence of calls panics. Calls with the id of a released timer do nothing.
+/// No sequence of calls panics before some four thousand million events are pending. Calls with the id
+/// of a released timer do nothing.
 ///
 /// ```
 /// use firedrill::sim::Queue;
