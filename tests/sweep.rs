@@ -5,8 +5,8 @@
 mod common;
 
 use common::chaos::{Kinds, chaos, corruption};
-use firedrill::protocols::optimistic::{Mutation, Options};
-use firedrill::run::{RunResult, VerdictOutcome, run_mutated};
+use common::judge::complaints;
+use firedrill::protocols::optimistic::Options;
 use firedrill::scenario::Scenario;
 use rayon::prelude::*;
 
@@ -19,49 +19,26 @@ fn seeds(full: u64) -> Vec<u64> {
     (0..if all { full } else { full / 10 }).collect()
 }
 
-/// What is wrong with a run, if anything.
-fn complaints(result: &RunResult) -> Vec<String> {
-    let mut wrong: Vec<String> = result
-        .record
-        .verdicts
-        .iter()
-        .filter(|verdict| verdict.outcome == VerdictOutcome::Violated)
-        .map(|verdict| format!("{}: {}", verdict.check, verdict.evidence.as_deref().unwrap_or("no evidence")))
-        .collect();
-    let all = &result.record.metrics.all;
-    let sum = [all.writes_applied, all.writes_revoked, all.writes_stranded, all.writes_lost];
-    if all.writes_acked != Some(sum.iter().map(|count| count.unwrap_or(0)).sum()) {
-        wrong.push("the fates of writes do not add up".into());
-    }
-    wrong
-}
-
 fn sweep(seeds: &[u64], make: impl Fn(u64) -> (Scenario, Options) + Sync) {
     let failures: Vec<String> = seeds
         .par_iter()
         .filter_map(|&seed| {
             let (scenario, options) = make(seed);
-            let (result, _) = run_mutated(&scenario, &options, seed, None::<Mutation>, &[]);
-            let wrong = complaints(&result);
-            let faults: Vec<String> = scenario
-                .timeline
-                .iter()
-                .map(|f| {
-                    format!("{:.1}+{:.1} {}", f.at.as_secs_f64(), f.lasts.map_or(0.0, |l| l.as_secs_f64()), f.label)
-                })
-                .collect();
-            (!wrong.is_empty()).then(|| {
-                format!(
-                    "seed {seed}: {}\n    {:?} {:?} {}",
-                    wrong.join("; "),
-                    options.ack,
-                    options.merge,
-                    faults.join(", ")
-                )
-            })
+            let wrong = complaints(&scenario, &options, seed, None, &[]);
+            (!wrong.is_empty()).then(|| format!("seed {seed}: {}\n{}", wrong.join("; "), story(&scenario, &options)))
         })
         .collect();
     assert!(failures.is_empty(), "{} of {} runs:\n{}", failures.len(), seeds.len(), failures.join("\n"));
+}
+
+/// What happened in a scenario, for a person who looks for the reason.
+fn story(scenario: &Scenario, options: &Options) -> String {
+    let mut lines = format!("    {options:?}\n");
+    for fault in &scenario.timeline {
+        let lasts = fault.lasts.map_or_else(|| "for good".into(), |lasts| format!("for {:.1} s", lasts.as_secs_f64()));
+        lines += &format!("    {:.1} s, {lasts}: {:?}\n", fault.at.as_secs_f64(), fault.action);
+    }
+    lines
 }
 
 #[test]

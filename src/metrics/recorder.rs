@@ -27,6 +27,8 @@ pub struct Fates {
     pub lost: u64,
     pub reapplied: u64,
     pub duplicated: u64,
+    /// Of the revoked: those whose client was told.
+    pub told: u64,
 }
 
 /// The recorder of one service.
@@ -43,7 +45,8 @@ pub struct Recorder {
     converged: Vec<Option<SimTime>>,
     /// Writes that were acknowledged, of requests that started in the measured window.
     pub acked: WriteSet,
-    told: WriteSet,
+    /// Of those: writes whose client was told that they were revoked. A later merge may reinstate one.
+    pub told: WriteSet,
     /// By key: the write that was acknowledged last.
     latest: Vec<Option<WriteKey>>,
     serving: Vec<bool>,
@@ -76,7 +79,6 @@ pub struct Recorded {
     pub seconds: Vec<Second>,
     pub recoveries: Vec<Recovery>,
     pub writes_acked: u64,
-    pub revoked_told: u64,
 }
 
 impl Recorder {
@@ -264,7 +266,6 @@ impl Recorder {
             seconds: self.seconds.iter().enumerate().map(|(second, row)| row.second(second)).collect(),
             counted,
             writes_acked: self.acked.len(),
-            revoked_told: self.told.len(),
             tallies: self.tallies,
         }
     }

@@ -14,7 +14,6 @@ use std::rc::Rc;
 use crate::check::invariants::Invariants;
 use crate::history::Event;
 use crate::id::{DcId, NodeId, ServiceId};
-use crate::interval::WriteSet;
 use crate::machine::{Inventory, Machine};
 use crate::metrics::recorder::{Fates, Recorded, Recorder, worst};
 use crate::metrics::window::{Counted, Tally, Window};
@@ -256,7 +255,7 @@ fn drive<M: Machine>(
         .replicas()
         .services()
         .zip(&world.front().seats)
-        .map(|(replicas, seat)| fates(&replicas, &seat.recorder.acked))
+        .map(|(replicas, seat)| fates(&replicas, &seat.recorder))
         .collect();
     let mut verdicts = Vec::new();
     for (index, replicas) in world.replicas().services().enumerate() {
@@ -330,7 +329,7 @@ fn stage(
 }
 
 /// Judges acknowledged writes by (client, number), once, after the drain.
-fn fates<M: Machine>(replicas: &Replicas<'_, M>, acked: &WriteSet) -> Fates {
+fn fates<M: Machine>(replicas: &Replicas<'_, M>, recorder: &Recorder) -> Fates {
     let (mut serving, mut elsewhere) = (Inventory::default(), Inventory::default());
     for &node in replicas.nodes() {
         let machine = replicas.machine(node);
@@ -344,12 +343,13 @@ fn fates<M: Machine>(replicas: &Replicas<'_, M>, acked: &WriteSet) -> Fates {
         }
     }
     let mut fates = Fates { duplicated: serving.duplicated, ..Fates::default() };
-    for write in acked.iter() {
+    for write in recorder.acked.iter() {
         fates.reapplied += u64::from(serving.reapplied.contains(write));
         if serving.applied.contains(write) {
             fates.applied += 1;
         } else if serving.journaled.contains(write) {
             fates.revoked += 1;
+            fates.told += u64::from(recorder.told.contains(write));
         } else if elsewhere.applied.contains(write) || elsewhere.journaled.contains(write) {
             fates.stranded += 1;
         } else {
@@ -460,11 +460,10 @@ impl Finished<'_> {
         let recoveries: Vec<&Recovery> = measured.services.iter().flat_map(|(_, one)| &one.recoveries).collect();
         worst(recoveries.iter().copied(), &mut table.all);
         let mut sum = Fates::default();
-        let mut told = 0;
         for ((name, recorded), fates) in measured.services.iter().zip(&self.fates) {
             let metrics = table.services.get_mut(name).expect("every service has a row");
             worst(recorded.recoveries.iter(), metrics);
-            set_fates(metrics, fates, recorded.revoked_told);
+            set_fates(metrics, fates);
             sum = Fates {
                 applied: sum.applied + fates.applied,
                 revoked: sum.revoked + fates.revoked,
@@ -472,20 +471,20 @@ impl Finished<'_> {
                 lost: sum.lost + fates.lost,
                 reapplied: sum.reapplied + fates.reapplied,
                 duplicated: sum.duplicated + fates.duplicated,
+                told: sum.told + fates.told,
             };
-            told += recorded.revoked_told;
         }
-        set_fates(&mut table.all, &sum, told);
+        set_fates(&mut table.all, &sum);
         table
     }
 }
 
-fn set_fates(metrics: &mut Metrics, fates: &Fates, told: u64) {
+fn set_fates(metrics: &mut Metrics, fates: &Fates) {
     metrics.writes_applied = Some(fates.applied);
     metrics.writes_revoked = Some(fates.revoked);
     metrics.writes_stranded = Some(fates.stranded);
     metrics.writes_lost = Some(fates.lost);
     metrics.writes_reapplied = Some(fates.reapplied);
     metrics.writes_duplicated = Some(fates.duplicated);
-    metrics.writes_revoked_told = Some(told);
+    metrics.writes_revoked_told = Some(fates.told);
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 pub mod chaos;
+pub mod judge;
 
 use firedrill::id::{DcId, NodeId, ServiceId};
 use firedrill::protocols::optimistic::{Ack, MergePolicy, Options, ReadLevel};

@@ -71,7 +71,8 @@ impl Replica {
 
     /// Whether it could be a view of this node at all.
     pub(super) fn is_typed(&self, view: &View) -> bool {
-        view.is_typed_for(self.me(), self.options().epoch_max) && view.members.iter().all(|&node| self.config.knows(node))
+        view.is_typed_for(self.me(), self.options().epoch_max)
+            && view.members.iter().all(|&node| self.config.knows(node))
     }
 
     pub(super) fn follows_me(&self, node: NodeId, now: LocalTime) -> bool {

@@ -1,0 +1,64 @@
+//! Judges a run by everything that the mechanism promises.
+
+use firedrill::check::linearizability::{self, Outcome};
+use firedrill::id::NodeId;
+use firedrill::protocols::optimistic::{Ack, Mutation, Options, ReadLevel};
+use firedrill::run::{Examined, RunResult, VerdictOutcome, run_mutated};
+use firedrill::scenario::Scenario;
+use firedrill::world::fault::{Action, Disk};
+
+/// Steps that the linearizability checker may take in a run.
+const BUDGET: u64 = 20_000_000;
+
+/// Runs the scenario, and says what is wrong with the run, if anything.
+pub fn complaints(
+    scenario: &Scenario,
+    options: &Options,
+    seed: u64,
+    mutation: Option<Mutation>,
+    broken: &[NodeId],
+) -> Vec<String> {
+    let (result, examined) = run_mutated(scenario, options, seed, mutation, broken);
+    let mut wrong = verdicts(&result);
+    wrong.extend(fates(&result));
+    wrong.extend(linearizable(scenario, options, &examined));
+    wrong
+}
+
+fn verdicts(result: &RunResult) -> Vec<String> {
+    let violated = result.record.verdicts.iter().filter(|verdict| verdict.outcome == VerdictOutcome::Violated);
+    violated
+        .map(|verdict| format!("{}: {}", verdict.check, verdict.evidence.as_deref().unwrap_or("no evidence")))
+        .collect()
+}
+
+fn fates(result: &RunResult) -> Vec<String> {
+    let all = &result.record.metrics.all;
+    let mut wrong = Vec::new();
+    let sum = [all.writes_applied, all.writes_revoked, all.writes_stranded, all.writes_lost];
+    if all.writes_acked != Some(sum.iter().map(|count| count.unwrap_or(0)).sum()) {
+        wrong.push("the fates of writes do not add up".into());
+    }
+    // Every network condition is over long before the end, so every client can be told.
+    if all.writes_revoked != all.writes_revoked_told {
+        wrong.push(format!("{:?} writes were revoked, {:?} clients told", all.writes_revoked, all.writes_revoked_told));
+    }
+    wrong
+}
+
+/// I8: linearizable under `all` with reads `latest`, without corruption or loss of a disk, as long as the
+/// confirmed views form one chain.
+fn linearizable(scenario: &Scenario, options: &Options, examined: &Examined) -> Option<String> {
+    let excused = scenario
+        .timeline
+        .iter()
+        .any(|fault| matches!(fault.action, Action::Corrupt { .. } | Action::Crash { disk: Disk::Lost, .. }));
+    if excused || options.ack != Ack::All || options.reads != ReadLevel::Latest {
+        return None;
+    }
+    match linearizability::check(&examined.history, examined.chain_broken[0], BUDGET) {
+        Outcome::Valid => None,
+        Outcome::Unknown => Some("I8: the checker could not decide".into()),
+        Outcome::Violated { key, evidence, .. } => Some(format!("I8: key {key}: {evidence}")),
+    }
+}
