@@ -77,7 +77,7 @@ fn ecmascript(number: f64) -> String {
     }
     let shortest = format!("{:e}", number.abs());
     let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
-    let digits = mantissa.replace('.', "");
+    let digits = even_of_two(number.abs(), mantissa.replace('.', ""));
     let point = exponent.parse::<i32>().unwrap_or(0) + 1;
     let count = digits.len() as i32;
     let zeros = |n: i32| "0".repeat(n.max(0) as usize);
@@ -93,6 +93,22 @@ fn ecmascript(number: f64) -> String {
         }
     };
     format!("{sign}{body}")
+}
+
+/// Of two shortest texts that are equally near, ECMAScript takes the one whose last digit is even.
+fn even_of_two(number: f64, digits: String) -> String {
+    let Some(last) = digits.bytes().last().filter(|last| last % 2 == 1 && digits.len() >= 15) else { return digits };
+    // 767 digits behind the point are enough for every double.
+    let exact = format!("{number:.767e}");
+    let exact = exact.split('e').next().unwrap_or_default().replace('.', "");
+    let Some(stem) = exact.trim_end_matches('0').strip_suffix('5') else { return digits };
+    let head = &digits[..digits.len() - 1];
+    let even = if stem == digits { last + 1 } else { last - 1 };
+    let other = format!("{head}{}", char::from(even));
+    let tied = even.is_ascii_digit() && (stem == digits || stem == other);
+    let exponent = format!("{number:e}").split_once('e').map_or(String::new(), |(_, exponent)| exponent.to_owned());
+    let reads_back = format!("{}.{}e{exponent}", &other[..1], &other[1..]).parse() == Ok(number);
+    if tied && reads_back { other } else { digits }
 }
 
 #[cfg(test)]
