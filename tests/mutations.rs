@@ -6,5 +6,8 @@ use firedrill::protocols::optimistic::Mutation;
 fn drop_acks() {
     let seed: u64 = std::env::var("FIREDRILL_SEED").unwrap().parse().unwrap();
     let (scenario, options) = chaos(seed, Kinds::KeepDisks);
-    println!("{:?}", complaints(&scenario, &options, seed, Some(Mutation::DropReplicateAcks), &[firedrill::id::NodeId(2)]));
+    println!(
+        "{:?}",
+        complaints(&scenario, &options, seed, Some(Mutation::DropReplicateAcks), &[firedrill::id::NodeId(2)])
+    );
 }

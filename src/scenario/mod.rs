@@ -1,4 +1,28 @@
 //! Scenarios: from JSON text to a checked [`Scenario`], with every problem reported at its place.
+//!
+//! A text becomes a tree that knows where everything stands ([`json`]); `--set` changes it ([`set`]); the
+//! tree is checked against one table of fields and defaults are filled in ([`fields`], [`walk`]); names
+//! become indices and contradictions are found ([`build`]). Nothing here touches a file: whoever loads a
+//! scenario passes a reader for the one file a scenario may name.
+
+pub mod catalogue;
+pub mod diagnostics;
+
+mod build;
+mod canonical;
+mod fields;
+mod item;
+mod json;
+mod load;
+mod quantity;
+mod set;
+mod table;
+mod walk;
+
+pub use build::CUT_BY_TIME;
+pub use canonical::canonical;
+pub use diagnostics::{Diagnostic, Diagnostics};
+pub use load::{LARGEST, Source, from_value, load};
 
 use crate::id::{DcId, NodeId, ServiceId};
 use crate::protocols::optimistic;

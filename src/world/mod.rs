@@ -38,6 +38,7 @@ mod front;
 mod lifecycle;
 mod network;
 mod node;
+pub mod regions;
 mod session;
 mod slab;
 pub mod topology;
