@@ -153,6 +153,14 @@ fn exchange(_: &Path, _: &Path) -> bool {
     false
 }
 
+/// Removes a file if it is there.
+pub(super) fn remove(path: &Path) -> Result<(), OutputError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(OutputError::write(path, "remove", error)),
+        _ => Ok(()),
+    }
+}
+
 /// Reads a text file whole.
 pub(super) fn read_text(path: &Path) -> Result<String, OutputError> {
     let bytes = fs::read(path).map_err(|source| OutputError::Read { path: path.to_owned(), source })?;

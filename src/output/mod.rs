@@ -12,6 +12,7 @@
 mod error;
 mod files;
 mod numbers;
+pub mod plots;
 pub mod record;
 pub mod summary;
 mod table;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::OutputError;
 pub use files::check_destination;
+pub use plots::plot;
 pub use record::{other_version, read_record, read_record_to_replay, record_bytes};
 pub use summary::summary_json;
 pub use table::{TableStyle, summary_table};

@@ -1,0 +1,195 @@
+//! Outage and recovery as bars, in seconds.
+
+use super::super::numbers::{self, Unit};
+use super::axis::{Scale, Tick, linear_ticks};
+use super::data::{Protocol, Runs};
+use super::palette;
+use super::scene::{Anchor, Font, Scene, fit, text_width};
+use super::strips::{WIDTH, heading};
+use crate::metrics::{Metrics, Recovery};
+
+const TOP: f64 = 84.0;
+const HEAD: f64 = 27.0;
+const GAP: f64 = 12.0;
+const AXIS: f64 = 58.0;
+/// Room for a value beside the longest bar.
+const VALUE: f64 = 250.0;
+/// The longest times are so many times the shortest before the axis bends.
+const LINEAR_UP_TO: f64 = 60.0;
+
+/// A group of bars.
+struct Group {
+    name: &'static str,
+    about: &'static str,
+    value: fn(&Metrics) -> Option<f64>,
+    /// For a recovery: the part that says whether it was reached.
+    reached: Option<fn(&Recovery) -> Option<f64>>,
+}
+
+const GROUPS: [Group; 5] = [
+    Group {
+        name: "outage, total",
+        about: "seconds in which nothing succeeded",
+        value: |m| m.outage_total_s,
+        reached: None,
+    },
+    Group { name: "outage, longest", about: "without a break", value: |m| m.outage_longest_s, reached: None },
+    Group {
+        name: "recovery, first success",
+        about: "from a fault on; the worst fault",
+        value: |m| m.recovery_first_s,
+        reached: Some(|r| r.first_success_s),
+    },
+    Group {
+        name: "recovery, sustained",
+        about: "from a fault to 99 % for 5 s; the worst fault",
+        value: |m| m.recovery_s,
+        reached: Some(|r| r.sustained_s),
+    },
+    Group {
+        name: "convergence",
+        about: "from the end of a fault to a legitimate state; the worst fault",
+        value: |m| m.convergence_s,
+        reached: Some(|r| r.converged_s),
+    },
+];
+
+/// What a bar shows: the median of the runs, and their range. A run that never got there counts as longest.
+struct Bar {
+    /// `None`: at least half of the runs have no value.
+    median: Option<f64>,
+    low: f64,
+    high: f64,
+    text: String,
+}
+
+impl Bar {
+    fn of(group: &Group, protocol: &Protocol) -> Self {
+        let values = protocol.metric(group.value);
+        let waited = |run: &super::data::Run| {
+            (group.value)(&run.record.metrics.all).is_none()
+                && group
+                    .reached
+                    .is_some_and(|reached| run.record.recoveries.iter().any(|it| it.censored && reached(it).is_none()))
+        };
+        let never = protocol.runs.iter().filter(|run| waited(run)).count();
+        let mut sorted: Vec<f64> = values.iter().flatten().copied().collect();
+        sorted.sort_by(f64::total_cmp);
+        let finite = sorted.len();
+        let (low, high) = (sorted.first().copied().unwrap_or(0.0), sorted.last().copied().unwrap_or(0.0));
+        sorted.extend(std::iter::repeat_n(f64::INFINITY, never));
+        let median = numbers::median(&sorted).filter(|median| median.is_finite());
+        let runs = sorted.len();
+        let seconds = |value: f64| numbers::with_unit(value, Unit::Seconds);
+        let text = match median {
+            Some(median) => {
+                let range = if low == high {
+                    String::new()
+                } else {
+                    let bare = |value| numbers::bare(value, Unit::Seconds);
+                    format!(" ({} to {})", bare(low), bare(high))
+                };
+                let missing = if never > 0 { format!(", not reached in {never} of {runs}") } else { String::new() };
+                seconds(median) + &range + &missing
+            }
+            None if never > 0 && finite > 0 => format!("not reached in {never} of {runs}"),
+            None if never > 0 => "not reached".into(),
+            None => "–".into(),
+        };
+        Self { median, low, high, text }
+    }
+}
+
+/// The bars of all protocols.
+pub fn outage(runs: &Runs) -> Scene {
+    let bars: Vec<Vec<Bar>> =
+        GROUPS.iter().map(|group| runs.protocols.iter().map(|protocol| Bar::of(group, protocol)).collect()).collect();
+    let bar = (420.0 / (GROUPS.len() * runs.protocols.len().max(1)) as f64).clamp(19.0, 40.0);
+    let group_height = HEAD + bar * runs.protocols.len() as f64 + GAP;
+    let bottom = TOP + group_height * GROUPS.len() as f64;
+    let title = format!("{}: outage and recovery", runs.scenario);
+    let height = (bottom + AXIS).ceil() as u32;
+    let mut scene = Scene { title: title.clone(), width: WIDTH as u32, height, shapes: Vec::new() };
+    scene.rect((0.0, 0.0), (WIDTH, f64::from(height)), palette::WHITE);
+    let many = if runs.seeds.len() > 1 { "; bar: median of the seeds, line: lowest to highest" } else { "" };
+    heading(&mut scene, &title, &format!("shorter is better; {}{many}", runs.seed_names()));
+
+    let names = runs.protocols.iter().map(|protocol| text_width(&protocol.label, palette::TICK)).fold(0.0, f64::max);
+    let left = 24.0 + names.min(220.0) + 14.0;
+    let right = WIDTH - VALUE;
+    let highest = bars.iter().flatten().map(|bar| bar.high).fold(0.0, f64::max);
+    let lowest =
+        bars.iter().flatten().filter_map(|bar| bar.median).filter(|&it| it > 0.0).fold(f64::INFINITY, f64::min);
+    let (scale, ticks, bent) = axis(lowest, highest);
+    let x = |seconds: f64| left + (right - left) * scale.share(bent(seconds));
+    for tick in &ticks {
+        scene.line(vec![(x(tick.at), TOP), (x(tick.at), bottom)], 1.0, palette::GRID);
+    }
+    for (index, (group, bars)) in GROUPS.iter().zip(&bars).enumerate() {
+        let top = TOP + group_height * index as f64;
+        group_bars(&mut scene, runs, group, bars, (left, top, bar), &x);
+    }
+    scene.line(vec![(left, TOP), (left, bottom)], 1.2, palette::AXIS);
+    scene.line(vec![(left, bottom), (right, bottom)], 1.2, palette::AXIS);
+    for tick in &ticks {
+        scene.line(vec![(x(tick.at), bottom), (x(tick.at), bottom + 6.0)], 1.2, palette::AXIS);
+        scene.text((x(tick.at), bottom + 21.0), tick.text.clone(), Anchor::Middle, palette::TICK);
+    }
+    let unit = if matches!(scale, Scale::Log { .. }) { "time, s (logarithmic from 1 s on)" } else { "time, s" };
+    scene.text((f64::midpoint(left, right), bottom + 43.0), unit, Anchor::Middle, palette::TICK);
+    scene
+}
+
+fn group_bars(
+    scene: &mut Scene,
+    runs: &Runs,
+    group: &Group,
+    bars: &[Bar],
+    (left, top, height): (f64, f64, f64),
+    x: &impl Fn(f64) -> f64,
+) {
+    scene.rect((left, top + 2.0), (WIDTH - 24.0, top + HEAD - 2.0), palette::WHITE);
+    scene.text((left + 4.0, top + 18.0), group.name, Anchor::Left, palette::NAME);
+    let after = left + 4.0 + text_width(group.name, palette::NAME) + 12.0;
+    scene.text((after, top + 18.0), group.about, Anchor::Left, palette::NOTE);
+    for (index, (protocol, bar)) in runs.protocols.iter().zip(bars).enumerate() {
+        let ink = palette::protocol(index);
+        let top = top + HEAD + height * index as f64;
+        let (upper, lower) = (top + height * 0.12, top + height * 0.88);
+        let middle = f64::midpoint(upper, lower);
+        let name = fit(&protocol.label, palette::TICK, left - 38.0);
+        scene.text((left - 10.0, middle + 5.0), name, Anchor::Right, palette::TICK);
+        let mut end = left;
+        if let Some(median) = bar.median {
+            // A bar of zero is a line, unlike a bar that is missing.
+            end = x(median).max(left + 2.0);
+            scene.rect((left, upper), (end, lower), ink);
+            if bar.high > bar.low {
+                let (from, to) = (x(bar.low), x(bar.high));
+                scene.line(vec![(from, middle), (to, middle)], 2.0, palette::TEXT);
+                for at in [from, to] {
+                    scene.line(vec![(at, middle - 5.0), (at, middle + 5.0)], 2.0, palette::TEXT);
+                }
+                end = end.max(to);
+            }
+        }
+        let ink = if bar.median.is_some() { palette::TEXT } else { palette::SOFT };
+        let font = Font { ink, ..palette::NUMBER };
+        scene.text((end + 8.0, middle + 5.0), fit(&bar.text, font, WIDTH - end - 12.0), Anchor::Left, font);
+    }
+}
+
+/// Linear, or, if times differ much, logarithmic in one second and the time: 0, 1, 10, 100.
+fn axis(lowest: f64, highest: f64) -> (Scale, Vec<Tick>, fn(f64) -> f64) {
+    if lowest.is_finite() && highest > LINEAR_UP_TO * lowest.max(1.0) {
+        let decades = (highest.log10() - 1e-9).ceil().clamp(1.0, 12.0) as i32;
+        let mut ticks = vec![Tick::new(0.0, "0")];
+        ticks.extend((0..=decades).map(|power| {
+            let at = 10.0_f64.powi(power);
+            Tick::new(at, numbers::bare(at, Unit::Plain))
+        }));
+        return (Scale::Log { low: 1.0, high: 1.0 + 10.0_f64.powi(decades) }, ticks, |seconds| 1.0 + seconds);
+    }
+    let (ticks, high) = linear_ticks(highest, 8, "");
+    (Scale::Linear { low: 0.0, high }, ticks, |seconds| seconds)
+}

@@ -1,0 +1,33 @@
+//! Colours that people with any colour vision can tell apart (Okabe and Ito 2008).
+
+use super::scene::{Font, Ink};
+
+/// By the protocol's place in the table. Vermillion is kept for what is wrong.
+const PROTOCOLS: [(u8, u8, u8); 7] =
+    [(0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (90, 90, 90), (153, 112, 60)];
+
+pub const BAD: Ink = Ink::solid((213, 94, 0));
+pub const TEXT: Ink = Ink::solid((34, 34, 34));
+pub const SOFT: Ink = Ink::solid((95, 95, 95));
+pub const AXIS: Ink = Ink::solid((120, 120, 120));
+pub const GRID: Ink = Ink::solid((226, 226, 226));
+pub const BOUNDARY: Ink = Ink::solid((176, 176, 176));
+pub const WARMUP: Ink = Ink::solid((232, 232, 232));
+pub const SHADE: Ink = Ink::solid((250, 243, 226));
+pub const CALM: Ink = Ink::solid((252, 252, 252));
+pub const WHITE: Ink = Ink::solid((255, 255, 255));
+
+pub fn protocol(index: usize) -> Ink {
+    Ink::solid(PROTOCOLS[index % PROTOCOLS.len()])
+}
+
+pub const TITLE: Font = Font { size: 22.0, bold: true, ink: TEXT };
+pub const SUBTITLE: Font = Font { size: 15.0, bold: false, ink: SOFT };
+pub const NAME: Font = Font { size: 16.0, bold: true, ink: TEXT };
+pub const NOTE: Font = Font { size: 14.5, bold: false, ink: SOFT };
+pub const TICK: Font = Font { size: 14.0, bold: false, ink: TEXT };
+pub const LABEL: Font = Font { size: 14.0, bold: false, ink: TEXT };
+pub const NUMBER: Font = Font { size: 13.5, bold: true, ink: TEXT };
+
+pub const GOOD_ROW: Ink = Ink::solid((140, 190, 220));
+pub const PART_ROW: Ink = Ink::solid((240, 200, 60));

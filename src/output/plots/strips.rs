@@ -1,0 +1,304 @@
+//! Plots over time: strips above each other under a shared axis, with the phases behind them.
+
+use super::axis::{Scale, Tick, time_ticks};
+use super::data::{Range, Runs};
+use super::palette;
+use super::phases::Labels;
+use super::scene::{Anchor, Ink, Scene, fit, text_width};
+
+pub const WIDTH: f64 = 1_200.0;
+const LEFT: f64 = 92.0;
+const RIGHT: f64 = WIDTH - 30.0;
+const TITLE_HEIGHT: f64 = 74.0;
+const HEADER_HEIGHT: f64 = 27.0;
+const STRIP_GAP: f64 = 13.0;
+const AXIS_HEIGHT: f64 = 52.0;
+const BOTTOM: f64 = 12.0;
+/// The height that a picture aims at, and bounds of a strip's height.
+const AIM: f64 = 700.0;
+const LOWEST: f64 = 54.0;
+const HIGHEST: f64 = 330.0;
+
+/// What a strip shows, from the back to the front.
+pub enum Layer {
+    /// The range over runs, or over the seconds of a bin.
+    Band {
+        ranges: Vec<Option<Range>>,
+        ink: Ink,
+    },
+    /// From each value to the base.
+    Fill {
+        values: Vec<Option<f64>>,
+        base: f64,
+        ink: Ink,
+    },
+    Step {
+        values: Vec<Option<f64>>,
+        width: f64,
+        ink: Ink,
+    },
+    /// Thin rows of colour, each with a name: one by bin.
+    Rows(Vec<(String, Vec<Option<Ink>>)>),
+    /// A text at the right end, at the height of a value.
+    EndLabel {
+        value: f64,
+        text: String,
+        ink: Ink,
+    },
+}
+
+/// One strip.
+pub struct Strip {
+    /// A swatch and a name above it, and a remark; `None`: it belongs to the strip above.
+    pub header: Option<(Ink, String, String)>,
+    /// Its height against that of others.
+    pub weight: f64,
+    pub scale: Scale,
+    pub ticks: Vec<Tick>,
+    pub layers: Vec<Layer>,
+}
+
+/// A picture of strips.
+pub struct Picture<'a> {
+    pub runs: &'a Runs,
+    pub title: String,
+    pub subtitle: String,
+    pub strips: Vec<Strip>,
+}
+
+/// The place of the strips in the picture.
+struct Frame<'a> {
+    runs: &'a Runs,
+    top: f64,
+    bottom: f64,
+}
+
+impl Frame<'_> {
+    fn x(&self, seconds: f64) -> f64 {
+        LEFT + (RIGHT - LEFT) * (seconds / self.runs.end_s).clamp(0.0, 1.0)
+    }
+    fn bin(&self, index: usize) -> f64 {
+        self.x(index as f64 * self.runs.bin_s as f64)
+    }
+}
+
+impl Strip {
+    fn header_height(&self) -> f64 {
+        if self.header.is_some() { HEADER_HEIGHT } else { 0.0 }
+    }
+}
+
+impl Picture<'_> {
+    pub fn scene(&self) -> Scene {
+        let runs = self.runs;
+        let x_of = |seconds: f64| LEFT + (RIGHT - LEFT) * (seconds / runs.end_s).clamp(0.0, 1.0);
+        let xs: Vec<f64> = runs.phases.iter().map(|phase| x_of(phase.from_s)).collect();
+        let labels = Labels::arrange(&runs.phases, &xs, LEFT, RIGHT);
+        let top = TITLE_HEIGHT + labels.height();
+        let below = AXIS_HEIGHT + labels.legend_height(&runs.phases) + BOTTOM;
+        let fixed: f64 = self.strips.iter().map(|strip| strip.header_height() + STRIP_GAP).sum();
+        let weights: f64 = self.strips.iter().map(|strip| strip.weight).sum();
+        let unit = ((AIM - top - below - fixed) / weights.max(0.1)).clamp(LOWEST, HIGHEST);
+        let bottom = top + fixed + unit * weights;
+        let frame = Frame { runs, top, bottom };
+        let title = format!("{}: {}", runs.scenario, self.title);
+        let mut scene = Scene {
+            title: title.clone(),
+            width: WIDTH as u32,
+            height: (bottom + below).ceil() as u32,
+            shapes: Vec::new(),
+        };
+        scene.rect((0.0, 0.0), (WIDTH, f64::from(scene.height)), palette::WHITE);
+        heading(&mut scene, &title, &self.subtitle);
+        frame.background(&mut scene);
+        let mut y = top;
+        for strip in &self.strips {
+            y += strip.header_height();
+            frame.strip(&mut scene, strip, y, y + unit * strip.weight);
+            y += unit * strip.weight + STRIP_GAP;
+        }
+        labels.draw(&mut scene, &xs, top);
+        frame.time_axis(&mut scene);
+        labels.draw_legend(&mut scene, &runs.phases, LEFT, bottom + AXIS_HEIGHT);
+        scene
+    }
+}
+
+/// Title and subtitle at the top of a picture.
+pub fn heading(scene: &mut Scene, title: &str, subtitle: &str) {
+    let width = WIDTH - 48.0;
+    scene.text((24.0, 34.0), fit(title, palette::TITLE, width), Anchor::Left, palette::TITLE);
+    scene.text((24.0, 58.0), fit(subtitle, palette::SUBTITLE, width), Anchor::Left, palette::SUBTITLE);
+}
+
+impl Frame<'_> {
+    /// Shades every other phase, and the warm-up.
+    fn background(&self, scene: &mut Scene) {
+        let (top, bottom) = (self.top, self.bottom);
+        scene.rect((LEFT, top), (RIGHT, bottom), palette::CALM);
+        let warm = self.x(self.runs.warmup_s);
+        if warm > LEFT {
+            scene.rect((LEFT, top), (warm, bottom), palette::WARMUP);
+        }
+        for (index, phase) in self.runs.phases.iter().enumerate() {
+            let (from, to) = (self.x(phase.from_s), self.x(phase.to_s));
+            if index % 2 == 1 && to > from {
+                scene.rect((from, top), (to, bottom), palette::SHADE);
+            }
+        }
+    }
+
+    fn boundaries(&self, scene: &mut Scene, top: f64, bottom: f64) {
+        for phase in &self.runs.phases {
+            let x = self.x(phase.from_s);
+            scene.line(vec![(x, top), (x, bottom)], 1.0, palette::BOUNDARY);
+        }
+    }
+
+    fn strip(&self, scene: &mut Scene, strip: &Strip, top: f64, bottom: f64) {
+        let header = strip.header_height();
+        if let Some((ink, name, note)) = &strip.header {
+            // The header stands on white, so that it is read apart from the phases.
+            scene.rect((LEFT, top - header), (RIGHT, top), palette::WHITE.alpha(0.82));
+            let base = top - 8.0;
+            scene.rect((LEFT + 6.0, base - 11.0), (LEFT + 19.0, base + 2.0), *ink);
+            let name = fit(name, palette::NAME, (RIGHT - LEFT) * 0.45);
+            let after = LEFT + 27.0 + text_width(&name, palette::NAME) + 14.0;
+            scene.text((LEFT + 27.0, base), name, Anchor::Left, palette::NAME);
+            scene.text((after, base), fit(note, palette::NOTE, RIGHT - after), Anchor::Left, palette::NOTE);
+        }
+        let rows: usize = strip.layers.iter().map(Layer::rows).sum();
+        let floor = bottom - rows as f64 * ROW_HEIGHT;
+        let y = |value: f64| floor - (floor - top) * strip.scale.share(value);
+        for tick in &strip.ticks {
+            scene.line(vec![(LEFT, y(tick.at)), (RIGHT, y(tick.at))], 1.0, palette::GRID);
+            if !tick.text.is_empty() {
+                scene.text((LEFT - 8.0, y(tick.at) + 5.0), tick.text.clone(), Anchor::Right, palette::TICK);
+            }
+        }
+        self.boundaries(scene, top - header, bottom + STRIP_GAP);
+        for layer in &strip.layers {
+            self.layer(scene, layer, &y, floor);
+        }
+        scene.line(vec![(LEFT, top), (LEFT, floor)], 1.2, palette::AXIS);
+    }
+
+    fn layer(&self, scene: &mut Scene, layer: &Layer, y: &impl Fn(f64) -> f64, floor: f64) {
+        match layer {
+            Layer::Band { ranges, ink } => {
+                let columns = |index: usize, range: Range| {
+                    (self.bin(index), self.bin(index + 1), y(range.high) - 0.5, y(range.low) + 0.5)
+                };
+                self.runs_of(ranges, columns, |columns| scene.columns(columns, *ink));
+            }
+            Layer::Fill { values, base, ink } => {
+                let columns = |index: usize, value: f64| {
+                    let (one, other) = (y(value), y(*base));
+                    (self.bin(index), self.bin(index + 1), one.min(other), one.max(other))
+                };
+                self.runs_of(values, columns, |columns| {
+                    if columns.iter().any(|&(_, _, top, bottom)| bottom > top) {
+                        scene.columns(columns, *ink);
+                    }
+                });
+            }
+            Layer::Step { values, width, ink } => {
+                let ends = |index: usize, value: f64| (self.bin(index), self.bin(index + 1), y(value), y(value));
+                self.runs_of(values, ends, |columns| {
+                    let points = columns.iter().flat_map(|&(left, right, at, _)| [(left, at), (right, at)]);
+                    scene.line(corners(points), *width, *ink);
+                });
+            }
+            Layer::Rows(rows) => {
+                for (index, (name, inks)) in rows.iter().enumerate() {
+                    self.row(scene, name, inks, floor + index as f64 * ROW_HEIGHT + 4.0);
+                }
+            }
+            Layer::EndLabel { value, text, ink } => {
+                let font = super::scene::Font { ink: *ink, ..palette::NUMBER };
+                let at = (RIGHT - 5.0, y(*value) - 5.0);
+                let width = text_width(text, font);
+                scene.rect((at.0 - width - 3.0, at.1 - 12.0), (at.0 + 3.0, at.1 + 3.0), palette::WHITE.alpha(0.75));
+                scene.text(at, text.clone(), Anchor::Right, font);
+            }
+        }
+    }
+
+    /// Hands over each run of bins that have a value, as columns.
+    fn runs_of<T: Copy>(
+        &self,
+        values: &[Option<T>],
+        column: impl Fn(usize, T) -> (f64, f64, f64, f64),
+        mut draw: impl FnMut(Vec<(f64, f64, f64, f64)>),
+    ) {
+        let mut run = Vec::new();
+        for (index, value) in values.iter().enumerate() {
+            match value {
+                Some(value) => run.push(column(index, *value)),
+                None if !run.is_empty() => draw(std::mem::take(&mut run)),
+                None => {}
+            }
+        }
+        if !run.is_empty() {
+            draw(run);
+        }
+    }
+
+    /// A thin row of colour; equal neighbours are one piece.
+    fn row(&self, scene: &mut Scene, name: &str, inks: &[Option<Ink>], top: f64) {
+        let font = super::scene::Font { size: 12.5, ..palette::LABEL };
+        scene.text((LEFT - 8.0, top + 9.5), fit(name, font, LEFT - 12.0), Anchor::Right, font);
+        let mut start = 0;
+        while start < inks.len() {
+            let same = inks[start..].iter().take_while(|&&ink| ink == inks[start]).count();
+            if let Some(ink) = inks[start] {
+                let to = self.bin(start + same);
+                scene.rect((self.bin(start), top), (to, top + ROW_HEIGHT - 4.0), ink);
+            }
+            start += same;
+        }
+    }
+
+    fn time_axis(&self, scene: &mut Scene) {
+        let (ticks, title) = time_ticks(self.runs.end_s);
+        let y = self.bottom;
+        scene.line(vec![(LEFT, y), (RIGHT, y)], 1.2, palette::AXIS);
+        for tick in ticks {
+            let x = self.x(tick.at);
+            scene.line(vec![(x, y), (x, y + 6.0)], 1.2, palette::AXIS);
+            scene.text((x, y + 21.0), tick.text, Anchor::Middle, palette::TICK);
+        }
+        scene.text(((LEFT + RIGHT) / 2.0, y + 42.0), title, Anchor::Middle, palette::TICK);
+        let warm = self.x(self.runs.warmup_s);
+        if warm - LEFT > 4.0 {
+            scene.rect((LEFT, y + 31.0), (LEFT + 12.0, y + 43.0), palette::WARMUP);
+            scene.text((LEFT + 18.0, y + 42.0), "warm-up, not counted", Anchor::Left, palette::NOTE);
+        }
+    }
+}
+
+/// Height of a thin row of colour.
+const ROW_HEIGHT: f64 = 15.0;
+
+impl Layer {
+    fn rows(&self) -> usize {
+        if let Self::Rows(rows) = self { rows.len() } else { 0 }
+    }
+}
+
+/// Leaves out points in the middle of a straight piece.
+fn corners(points: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
+    let mut kept: Vec<(f64, f64)> = Vec::new();
+    for point in points {
+        if let [.., before, last] = kept[..]
+            && ((before.1 == last.1 && last.1 == point.1)
+                || (before.0 == last.0
+                    && last.0 == point.0
+                    && (last.1 - before.1).signum() == (point.1 - last.1).signum()))
+        {
+            kept.pop();
+        }
+        kept.push(point);
+    }
+    kept
+}
