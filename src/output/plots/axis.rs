@@ -114,8 +114,8 @@ pub fn round_up(value: f64) -> f64 {
     [1.0, 2.0, 5.0, 10.0].into_iter().map(|part| part * power).find(|&at| at >= value * (1.0 - 1e-9)).unwrap_or(power)
 }
 
-/// Ticks at powers of ten, with bare lines between them, from a round number below the values to one above.
-/// If there are few, or there is `room`, those at 2 and 5 times a power of ten are labelled too.
+/// Ticks at powers of ten, from a round number below the values to one above. If there is `room`, there are
+/// bare lines between them; with that or few decades, 2 and 5 times a power of ten are labelled too.
 pub fn log_ticks(low: f64, high: f64, unit: &str, room: bool) -> (Vec<Tick>, Scale) {
     let sane = |value: f64, otherwise: f64| {
         if value.is_finite() && value > 0.0 { value.clamp(1e-6, 1e13) } else { otherwise }
@@ -128,7 +128,7 @@ pub fn log_ticks(low: f64, high: f64, unit: &str, room: bool) -> (Vec<Tick>, Sca
         for part in 1..10 {
             let at = f64::from(part) * 10.0_f64.powi(power);
             let told = part == 1 || ((part == 2 || part == 5) && decades < if room { 2.5 } else { 1.2 });
-            let shown = told || decades <= 4.0;
+            let shown = told || (room && decades <= 4.0);
             if shown && at >= low * 0.999 && at <= high * 1.001 {
                 let text = if told { format!("{}{unit}", tick_text(at)) } else { String::new() };
                 ticks.push(Tick { at, text });

@@ -8,6 +8,7 @@ use super::scene::{Anchor, Font, Scene, fit, text_width};
 use super::strips::{WIDTH, heading};
 use crate::metrics::{Metrics, Recovery};
 
+/// Below a subtitle of one line.
 const TOP: f64 = 84.0;
 const HEAD: f64 = 27.0;
 const GAP: f64 = 12.0;

@@ -9,14 +9,13 @@ use super::scene::{Anchor, Ink, Scene, fit, text_width};
 pub const WIDTH: f64 = 1_200.0;
 const LEFT: f64 = 104.0;
 const RIGHT: f64 = WIDTH - 30.0;
-const TITLE_HEIGHT: f64 = 74.0;
 const HEADER_HEIGHT: f64 = 27.0;
 const STRIP_GAP: f64 = 13.0;
 const AXIS_HEIGHT: f64 = 52.0;
 const BOTTOM: f64 = 12.0;
 /// The height that a picture aims at, and bounds of a strip's height.
 const AIM: f64 = 700.0;
-const LOWEST: f64 = 54.0;
+const LOWEST: f64 = 46.0;
 const HIGHEST: f64 = 420.0;
 
 /// What a strip shows, from the back to the front.
@@ -94,7 +93,7 @@ impl Picture<'_> {
         let x_of = |seconds: f64| LEFT + (RIGHT - LEFT) * (seconds / runs.end_s).clamp(0.0, 1.0);
         let xs: Vec<f64> = runs.phases.iter().map(|phase| x_of(phase.from_s)).collect();
         let labels = Labels::arrange(&runs.phases, &xs, LEFT, RIGHT);
-        let top = TITLE_HEIGHT + labels.height();
+        let top = heading_height(&self.subtitle) + labels.height();
         let below = AXIS_HEIGHT + labels.legend_height(&runs.phases) + BOTTOM;
         let fixed: f64 = self.strips.iter().map(|strip| strip.header_height() + STRIP_GAP).sum();
         let weights: f64 = self.strips.iter().map(|strip| strip.weight).sum();
@@ -124,11 +123,35 @@ impl Picture<'_> {
     }
 }
 
+const HEADING_WIDTH: f64 = WIDTH - 48.0;
+const SUBTITLE_LINE: f64 = 20.0;
+
 /// Title and subtitle at the top of a picture.
 pub fn heading(scene: &mut Scene, title: &str, subtitle: &str) {
-    let width = WIDTH - 48.0;
-    scene.text((24.0, 34.0), fit(title, palette::TITLE, width), Anchor::Left, palette::TITLE);
-    scene.text((24.0, 58.0), fit(subtitle, palette::SUBTITLE, width), Anchor::Left, palette::SUBTITLE);
+    scene.text((24.0, 34.0), fit(title, palette::TITLE, HEADING_WIDTH), Anchor::Left, palette::TITLE);
+    for (index, line) in subtitle_lines(subtitle).iter().enumerate() {
+        let at = (24.0, 58.0 + SUBTITLE_LINE * index as f64);
+        scene.text(at, fit(line, palette::SUBTITLE, HEADING_WIDTH), Anchor::Left, palette::SUBTITLE);
+    }
+}
+
+/// The height of title and subtitle.
+pub fn heading_height(subtitle: &str) -> f64 {
+    54.0 + SUBTITLE_LINE * subtitle_lines(subtitle).len() as f64
+}
+
+/// Breaks a subtitle after semicolons.
+fn subtitle_lines(subtitle: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for part in subtitle.split_inclusive("; ") {
+        match lines.last_mut() {
+            Some(line) if text_width(&format!("{line}{part}"), palette::SUBTITLE) <= HEADING_WIDTH => {
+                line.push_str(part);
+            }
+            _ => lines.push(part.to_owned()),
+        }
+    }
+    lines
 }
 
 /// Swatch, name and remark, on a plate so that no boundary of a phase crosses them.
