@@ -123,12 +123,15 @@ pub fn log_ticks(low: f64, high: f64, unit: &str, room: bool) -> (Vec<Tick>, Sca
     let low = round_down(sane(low, 1.0));
     let high = round_up(sane(high, low * 10.0)).max(low * 10.0);
     let decades = (high / low).log10();
+    let every = if room || decades <= 2.0 { 1 } else { 2 };
+    let first = low.log10().ceil() as i32;
     let mut ticks = Vec::new();
     for power in low.log10().floor() as i32..=high.log10().ceil() as i32 {
         for part in 1..10 {
             let at = f64::from(part) * 10.0_f64.powi(power);
-            let told = part == 1 || ((part == 2 || part == 5) && decades < if room { 2.5 } else { 1.2 });
-            let shown = told || (room && decades <= 4.0);
+            let told = (part == 1 && (power - first) % every == 0)
+                || ((part == 2 || part == 5) && decades < if room { 2.5 } else { 1.2 });
+            let shown = told || part == 1 || (room && decades <= 4.0);
             if shown && at >= low * 0.999 && at <= high * 1.001 {
                 let text = if told { format!("{}{unit}", tick_text(at)) } else { String::new() };
                 ticks.push(Tick { at, text });
