@@ -305,6 +305,7 @@ fn what_is_set_is_checked_and_named() {
             "there is no `workload.2.rate`: `2` is not an index from 0 to 1",
         ),
         ("name.x", "1", "--set name.x=1", "there is no `name.x`: what is before `x` is neither an object nor a list"),
+        ("drain", "5", "--set drain=5", "expected a duration such as `250ms` or `10m`, found the number `5`"),
         ("workload.0.rate", "fast", "--set workload.0.rate=fast", "`fast` is no rate: it does not begin with a number"),
         (
             "protocols.optimistic.akc.copies",
