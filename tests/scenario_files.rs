@@ -42,3 +42,15 @@ fn a_majority_fails() {
     let osaka = scenario.topology.between_sites(0.into(), 1.into());
     assert_eq!(osaka.one_way, firedrill::time::Duration::from_millis(6));
 }
+
+/// Set FIREDRILL_UPDATE=1 to write it again.
+#[test]
+fn the_schema_is_fresh() {
+    let path = "scenarios/scenario.schema.json";
+    let text = serde_json::to_string_pretty(&scenario::schema()).expect("JSON can be written") + "\n";
+    if std::env::var_os("FIREDRILL_UPDATE").is_some() {
+        std::fs::write(path, &text).expect("the schema can be written");
+    }
+    let shipped = std::fs::read_to_string(path).expect("the schema is shipped");
+    assert!(shipped == text, "{path} is old: run `FIREDRILL_UPDATE=1 cargo test --test scenario_files`");
+}

@@ -7,6 +7,7 @@ mod common;
 use common::chaos::{Kinds, chaos, corruption};
 use common::judge::complaints;
 use firedrill::protocols::optimistic::Options;
+use firedrill::run::Probe;
 use firedrill::scenario::Scenario;
 use rayon::prelude::*;
 
@@ -24,7 +25,7 @@ fn sweep(seeds: &[u64], make: impl Fn(u64) -> (Scenario, Options) + Sync) {
         .par_iter()
         .filter_map(|&seed| {
             let (scenario, options) = make(seed);
-            let wrong = complaints(&scenario, &options, seed, None, &[]);
+            let wrong = complaints(&scenario, &options, seed, &Probe::default());
             (!wrong.is_empty()).then(|| format!("seed {seed}: {}\n{}", wrong.join("; "), story(&scenario, &options)))
         })
         .collect();

@@ -8,6 +8,7 @@
 //! Digests are taken to be free of collisions: two equal ones mean the same value, or the same set of
 //! messages.
 
+mod blocks;
 mod cell;
 mod evidence;
 #[cfg(test)]

@@ -140,44 +140,71 @@ pub fn run(scenario: &Scenario, protocol: &Protocol, seed: u64, keep: Keep) -> R
                 on_every_member: options.ack == optimistic::Ack::All,
                 durable_before_ack: options.ack != optimistic::Ack::None,
             };
-            let (result, _) = drive::<optimistic::Replica>(scenario, &protocol.label, seed, keep, false, &setup);
+            let (result, _) = drive::<optimistic::Replica>(scenario, &protocol.label, seed, keep, None, &setup);
             Ok(result)
         }
         Kind::NotBuilt(kind) => Err(NotBuilt(kind)),
     }
 }
 
-/// As [`run`] for the optimistic mechanism with a deliberate defect in the replicas on `broken` (everywhere
-/// if empty), and with the whole history of clients in memory: for tests of the checkers.
-pub fn run_mutated(
+/// What a test does to a run beyond its scenario.
+#[derive(Clone, Debug, Default)]
+pub struct Probe {
+    /// A deliberate defect of the optimistic mechanism.
+    pub mutation: Option<optimistic::Mutation>,
+    /// The machines that have it; all if empty.
+    pub broken: Vec<NodeId>,
+    /// The replica set at the start, if it is not everyone who is placed.
+    pub replica_set: Option<Vec<NodeId>>,
+    /// When, at which machine, and which replica set is asked for, of the first service.
+    pub reconfigure: Vec<(SimTime, NodeId, Vec<NodeId>)>,
+}
+
+/// Runs the optimistic mechanism under a probe, with what checkers need kept in memory.
+pub fn run_probed(
     scenario: &Scenario,
     options: &optimistic::Options,
     seed: u64,
-    mutation: Option<optimistic::Mutation>,
-    broken: &[NodeId],
+    probe: &Probe,
 ) -> (RunResult, Examined) {
-    let setup = Setup {
-        configs: &|service, topology| {
-            let mut configs = optimistic_configs(options, service, topology, mutation);
-            for config in &mut configs {
-                if !broken.is_empty() && !broken.contains(&config.me) {
-                    Rc::make_mut(config).mutation = None;
-                }
+    let configs = |service: &Service, topology: &Topology| {
+        let mut configs = optimistic_configs(options, service, topology, probe.mutation);
+        for config in configs.iter_mut().map(Rc::make_mut) {
+            if !probe.broken.is_empty() && !probe.broken.contains(&config.me) {
+                config.mutation = None;
             }
-            configs
-        },
+            if let Some(set) = &probe.replica_set {
+                config.replica_set.clone_from(set);
+            }
+        }
+        configs
+    };
+    let setup = Setup {
+        configs: &configs,
         on_every_member: options.ack == optimistic::Ack::All,
         durable_before_ack: options.ack != optimistic::Ack::None,
     };
-    drive::<optimistic::Replica>(scenario, "optimistic", seed, Keep::default(), true, &setup)
+    drive::<optimistic::Replica>(scenario, "optimistic", seed, Keep::default(), Some(probe), &setup)
 }
 
 /// What checkers need beyond a result.
 #[derive(Debug, Default)]
 pub struct Examined {
     pub history: Vec<Event>,
+    /// Every view that took effect at its coordinator.
+    pub installed: Vec<Installed>,
     /// By service: until when the confirmed views formed one chain; `None`: to the end.
     pub chain_broken: Vec<Option<SimTime>>,
+}
+
+/// A view took effect at its coordinator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installed {
+    pub at: SimTime,
+    pub service: ServiceId,
+    pub epoch: u64,
+    pub coordinator: NodeId,
+    pub members: Vec<NodeId>,
 }
 
 /// How a protocol is put on the machines, and what it promises.
@@ -225,7 +252,7 @@ fn drive<M: Machine>(
     label: &str,
     seed: u64,
     keep: Keep,
-    examine: bool,
+    probe: Option<&Probe>,
     setup: &Setup<'_, M>,
 ) -> (RunResult, Examined) {
     let phases = phases::phases(scenario);
@@ -248,7 +275,10 @@ fn drive<M: Machine>(
         observe_every: Some(OBSERVE_EVERY),
     };
     let mut world =
-        World::<M, Stage>::new(config, stage(scenario, seed, keep, examine, &windows, setup.on_every_member));
+        World::<M, Stage>::new(config, stage(scenario, seed, keep, probe.is_some(), &windows, setup.on_every_member));
+    for (at, node, set) in probe.into_iter().flat_map(|probe| &probe.reconfigure) {
+        world.inject_reconfigure(*at, ServiceId(0), *node, set.clone());
+    }
     world.run();
     let (fingerprint, events) = (world.fingerprint(), world.events());
     let fates: Vec<Fates> = world
@@ -323,7 +353,7 @@ fn stage(
     let mut stage =
         Stage::new(Clients::new(plan, seed), seats.collect(), edges, corrupts, longest_deadline(scenario), lines);
     if examine {
-        stage.keep_history();
+        stage.kept = Some(Examined::default());
     }
     stage
 }
@@ -410,8 +440,8 @@ impl Measured {
 
 impl Finished<'_> {
     fn result(self, stage: Stage) -> (RunResult, Examined) {
-        let Stage { seats, history, lines, notes, .. } = stage;
-        let mut examined = Examined { history: history.unwrap_or_default(), ..Examined::default() };
+        let Stage { seats, kept, lines, notes, .. } = stage;
+        let mut examined = kept.unwrap_or_default();
         let mut measured = Measured { services: Vec::new() };
         for (seat, service) in seats.into_iter().zip(&self.scenario.services) {
             examined.chain_broken.push(seat.invariants.chain_broken());

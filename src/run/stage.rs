@@ -12,6 +12,7 @@ use crate::workload::{Act, Clients, Ticket, Wake};
 use crate::world::{AllReplicas, Answered, ClientRequest, FaultNews, Front, Outside, Replicas, TraceEvent};
 
 use super::lines::Lines;
+use super::{Examined, Installed};
 
 /// How often the world is looked at: the resolution of convergence times.
 pub const OBSERVE_EVERY: Duration = Duration::from_millis(100);
@@ -45,7 +46,8 @@ pub struct Stage {
     corrupts: Vec<bool>,
     /// Seconds after which no request that started then is open.
     patience: u64,
-    pub history: Option<Vec<history::Event>>,
+    /// For checkers, if asked for.
+    pub kept: Option<Examined>,
     pub lines: Lines,
     pub notes: Vec<String>,
 }
@@ -68,15 +70,10 @@ impl Stage {
             edges,
             corrupts,
             patience,
-            history: None,
+            kept: None,
             lines,
             notes: Vec::new(),
         }
-    }
-
-    /// Keeps the whole history in memory, for checkers.
-    pub fn keep_history(&mut self) {
-        self.history = Some(Vec::new());
     }
 
     pub fn clients(&self) -> &Clients {
@@ -118,8 +115,8 @@ impl Stage {
         let stale = stale && event.op.is_read() && matches!(event.what, What::Ok { .. });
         self.seats[event.service.index()].recorder.event(event, stale);
         self.lines.event(event);
-        if let Some(history) = &mut self.history {
-            history.push(*event);
+        if let Some(kept) = &mut self.kept {
+            kept.history.push(*event);
         }
     }
 }
@@ -185,6 +182,13 @@ impl<M: Machine> Front<M> for Stage {
     fn note(&mut self, now: SimTime, service: ServiceId, node: NodeId, note: &Note, replicas: &Replicas<'_, M>) {
         if let Note::Confirmed { tip, .. } = note {
             self.seats[service.index()].invariants.confirmed(now, node, *tip, replicas);
+        }
+        if let Note::Installed { epoch, coordinator, members } = note
+            && *coordinator == node
+            && let Some(kept) = &mut self.kept
+        {
+            let members = members.clone();
+            kept.installed.push(Installed { at: now, service, epoch: *epoch, coordinator: node, members });
         }
         self.lines.note(now, service, node, note);
     }

@@ -15,6 +15,7 @@ mod item;
 mod json;
 mod load;
 mod quantity;
+mod schema;
 mod set;
 mod table;
 mod walk;
@@ -23,6 +24,7 @@ pub use build::CUT_BY_TIME;
 pub use canonical::canonical;
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use load::{LARGEST, Source, from_value, load};
+pub use schema::schema;
 
 use crate::id::{DcId, NodeId, ServiceId};
 use crate::protocols::optimistic;

@@ -1,27 +1,24 @@
 //! Judges a run by everything that the mechanism promises.
 
 use firedrill::check::linearizability::{self, Outcome};
-use firedrill::id::NodeId;
-use firedrill::protocols::optimistic::{Ack, Mutation, Options, ReadLevel};
-use firedrill::run::{Examined, RunResult, VerdictOutcome, run_mutated};
+use firedrill::protocols::optimistic::{Ack, Options, ReadLevel};
+use firedrill::run::{Examined, Probe, RunResult, VerdictOutcome, run_probed};
 use firedrill::scenario::Scenario;
+use firedrill::time::Duration;
 use firedrill::world::fault::{Action, Disk};
+
+use super::arbitrary_state_bound;
 
 /// Steps that the linearizability checker may take in a run.
 const BUDGET: u64 = 20_000_000;
 
 /// Runs the scenario, and says what is wrong with the run, if anything.
-pub fn complaints(
-    scenario: &Scenario,
-    options: &Options,
-    seed: u64,
-    mutation: Option<Mutation>,
-    broken: &[NodeId],
-) -> Vec<String> {
-    let (result, examined) = run_mutated(scenario, options, seed, mutation, broken);
+pub fn complaints(scenario: &Scenario, options: &Options, seed: u64, probe: &Probe) -> Vec<String> {
+    let (result, examined) = run_probed(scenario, options, seed, probe);
     let mut wrong = verdicts(&result);
     wrong.extend(fates(&result));
     wrong.extend(linearizable(scenario, options, &examined));
+    wrong.extend(settled_for_good(scenario, options, &examined));
     wrong
 }
 
@@ -61,4 +58,12 @@ fn linearizable(scenario: &Scenario, options: &Options, examined: &Examined) -> 
         Outcome::Unknown => Some("I8: the checker could not decide".into()),
         Outcome::Violated { key, evidence, .. } => Some(format!("I8: key {key}: {evidence}")),
     }
+}
+
+/// I6: from an arbitrary state, no view is installed later than B' after it, since nobody is suspected anew.
+fn settled_for_good(scenario: &Scenario, options: &Options, examined: &Examined) -> Option<String> {
+    let last = scenario.timeline.last().filter(|fault| matches!(fault.action, Action::Corrupt { .. }))?;
+    let bound = arbitrary_state_bound(options, Duration::from_millis(35));
+    let late = examined.installed.iter().find(|view| view.at.since(last.at) > bound)?;
+    Some(format!("I6: a view was installed {:.1} s after the corruption", late.at.since(last.at).as_secs_f64()))
 }

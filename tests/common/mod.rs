@@ -141,3 +141,13 @@ pub fn bound(options: &Options, one_way: Duration) -> Duration {
     let stable = p.saturating_mul(options.stable_after.as_nanos().div_ceil(p.as_nanos()));
     options.suspect_after + p + p + stable + options.view_deadline + one_way.saturating_mul(2) + one_way + one_way
 }
+
+/// B' of the specification, section 6, for one wrap of epochs, with its additions: a scrub cycle (2 s for a
+/// short log), 3P after a restart, and a member that dies inside a change.
+pub fn arbitrary_state_bound(options: &Options, one_way: Duration) -> Duration {
+    let p = options.heartbeat;
+    let stable = p.saturating_mul(options.stable_after.as_nanos().div_ceil(p.as_nanos()));
+    let change = options.view_deadline + one_way.saturating_mul(2) + p;
+    let base = options.suspect_after.max(options.freeze) + p.saturating_mul(2) + stable + change.saturating_mul(2);
+    base + Duration::from_secs(2) + p.saturating_mul(3) + change.saturating_mul(2)
+}

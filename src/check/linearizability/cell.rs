@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::blocks::{met, torn};
 use super::{Operation, Verdict};
 use crate::hash;
 use crate::op::{Answer, Op};
@@ -40,7 +41,8 @@ pub(super) struct Search {
     state: u64,
     frames: Vec<Frame>,
     memo: BTreeMap<(u128, u64), Vec<Visit>>,
-    /// The longest run of pending writes that is tried, doubled until none is cut short.
+    /// The longest run of pending writes that is tried: first none, then longer ones until no order is
+    /// cut short.
     run_limit: u32,
     cut: bool,
     verdict: Verdict,
@@ -109,15 +111,6 @@ impl List {
     }
 }
 
-/// The value that an operation's answer says it met.
-fn met(operation: &Operation) -> Option<u64> {
-    match (operation.op, operation.answered) {
-        (_, Some((_, Answer::Read { digest, .. }))) => Some(digest),
-        (Op::CompareAndSwap { expect, .. }, Some((_, Answer::Swapped(true)))) => Some(expect),
-        _ => None,
-    }
-}
-
 impl Search {
     pub(super) fn new(operations: &[Operation]) -> Self {
         let (done, pending): (Vec<Operation>, Vec<Operation>) =
@@ -154,13 +147,16 @@ impl Search {
             state: 0,
             frames: Vec::new(),
             memo: BTreeMap::new(),
-            run_limit: 1,
+            run_limit: 0,
             cut: false,
             verdict: Verdict::Unknown,
             done,
             pending,
         };
         search.enter(None, 0);
+        if unique && torn(operations) {
+            search.verdict = Verdict::Violated;
+        }
         search
     }
 
@@ -196,7 +192,7 @@ impl Search {
             return;
         }
         self.cut = false;
-        self.run_limit *= 2;
+        self.run_limit = (2 * self.run_limit).max(1);
         self.memo.clear();
         self.enter(None, 0);
     }

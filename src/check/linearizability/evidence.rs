@@ -7,8 +7,8 @@ use crate::op::Answer;
 use crate::time::SimTime;
 
 /// Steps for each question, and for all of them.
-const STEPS_EACH: u64 = 50_000;
-const STEPS: u64 = 3_000_000;
+const STEPS_EACH: u64 = 20_000;
+const STEPS: u64 = 1_000_000;
 /// Operations that are listed.
 const LINES: usize = 12;
 

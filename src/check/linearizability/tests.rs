@@ -294,6 +294,32 @@ fn of_many_uncertain_posts_few_nearly_all_or_a_run_are_found() {
     assert_eq!(lacks(&[]), Verdict::Violated);
 }
 
+#[test]
+fn a_stale_read_is_found_however_many_writes_are_pending() {
+    let hidden = |write: fn(u64) -> Op| (1..=100).map(move |digest| (0, 0, write(digest), None));
+    // Seen, then something else, then seen again. None of it is the value of a put.
+    let chain = |digests: &[u64]| digests.iter().fold(0, |cell, &digest| append(digest).apply(cell, 0).0);
+    let some: Vec<u64> = (1..=100).filter(|digest| digest % 9 == 0).collect();
+    for (write, old, new) in [
+        (append as fn(u64) -> Op, chain(&some[1..]), chain(&some)),
+        (post as fn(u64) -> Op, sum(&some[1..]), sum(&some)),
+    ] {
+        let reads =
+            |last| [(10, 11, READ, Some(saw(old))), (12, 13, READ, Some(saw(new))), (14, 15, READ, Some(saw(last)))];
+        let verdict = |last| decide(&history(&hidden(write).chain(reads(last)).collect::<Vec<_>>()), &mut 200_000);
+        assert_eq!((verdict(old), verdict(new)), (Verdict::Violated, Verdict::Unknown));
+    }
+    // A value seen on both sides of a write that was done in between, and before it was written.
+    let around = |op| [(10, 11, READ, Some(saw(7))), (12, 13, op, Some(DONE)), (14, 15, READ, Some(saw(7)))];
+    for (write, op) in [(append as fn(u64) -> Op, append(200)), (append, put(200)), (post, post(200))] {
+        let history = history(&hidden(write).chain(around(op)).collect::<Vec<_>>());
+        assert_eq!(decide(&history, &mut 200_000), Verdict::Violated);
+    }
+    let early = [(10, 11, READ, Some(saw(200))), (12, 12, put(200), None)];
+    let history = history(&hidden(append).chain(early).collect::<Vec<_>>());
+    assert_eq!(decide(&history, &mut 200_000), Verdict::Violated);
+}
+
 /// How a random history is made.
 #[derive(Clone, Copy)]
 struct Shape {

@@ -33,6 +33,15 @@ impl Tick {
     }
 }
 
+/// What a tick says: a number, as a power of ten if it would be long.
+pub fn tick_text(value: f64) -> String {
+    if value != 0.0 && !(1e-3..1e6).contains(&value) {
+        format!("{value:.0e}")
+    } else {
+        numbers::bare(value, Unit::Plain)
+    }
+}
+
 /// The axis of simulated time: its ticks, its unit, and the title to write below.
 pub fn time_ticks(end_s: f64) -> (Vec<Tick>, String) {
     const STEPS: [f64; 22] = [
@@ -73,7 +82,7 @@ pub fn time_ticks(end_s: f64) -> (Vec<Tick>, String) {
     let count = (end_s / step + 1e-9).floor() as usize;
     let ticks = (0..=count).map(|index| {
         let at = index as f64 * step;
-        Tick::new(at, numbers::bare(at / size, Unit::Plain))
+        Tick::new(at, tick_text(at / size))
     });
     (ticks.collect(), format!("time since the start, {unit}"))
 }
@@ -88,27 +97,45 @@ pub fn linear_ticks(high: f64, most: usize, unit: &str) -> (Vec<Tick>, f64) {
     let count = (high / step - 1e-9).ceil().max(1.0) as usize;
     let ticks = (0..=count).map(|index| {
         let at = index as f64 * step;
-        Tick::new(at, format!("{}{unit}", numbers::bare(at, Unit::Plain)))
+        Tick::new(at, format!("{}{unit}", tick_text(at)))
     });
     (ticks.collect(), count as f64 * step)
 }
 
-/// Ticks at powers of ten with bare lines between them, over whole decades around the values.
-pub fn log_ticks(low: f64, high: f64, unit: &str) -> (Vec<Tick>, Scale) {
-    let sane = |value: f64, otherwise: f64| if value.is_finite() && value > 0.0 { value } else { otherwise };
-    let low = sane(low, 1.0);
-    let high = sane(high, low * 10.0).max(low);
-    let first = (low.log10() + 1e-9).floor().clamp(-6.0, 12.0) as i32;
-    let last = ((high.log10() - 1e-9).ceil() as i32).clamp(first + 1, 13);
+/// The largest of 1, 2 and 5 times a power of ten that is not above the value.
+fn round_down(value: f64) -> f64 {
+    let power = 10.0_f64.powi(value.log10().floor() as i32);
+    [5.0, 2.0, 1.0].into_iter().map(|part| part * power).find(|&at| at <= value * (1.0 + 1e-9)).unwrap_or(power)
+}
+
+/// The smallest of 1, 2 and 5 times a power of ten that is not below the value.
+pub fn round_up(value: f64) -> f64 {
+    let power = 10.0_f64.powi(value.log10().floor() as i32);
+    [1.0, 2.0, 5.0, 10.0].into_iter().map(|part| part * power).find(|&at| at >= value * (1.0 - 1e-9)).unwrap_or(power)
+}
+
+/// Ticks at powers of ten, with bare lines between them, from a round number below the values to one above.
+/// If there are few, or there is `room`, those at 2 and 5 times a power of ten are labelled too.
+pub fn log_ticks(low: f64, high: f64, unit: &str, room: bool) -> (Vec<Tick>, Scale) {
+    let sane = |value: f64, otherwise: f64| {
+        if value.is_finite() && value > 0.0 { value.clamp(1e-6, 1e13) } else { otherwise }
+    };
+    let low = round_down(sane(low, 1.0));
+    let high = round_up(sane(high, low * 10.0)).max(low * 10.0);
+    let decades = (high / low).log10();
     let mut ticks = Vec::new();
-    for power in first..=last {
-        let at = 10.0_f64.powi(power);
-        ticks.push(Tick::new(at, format!("{}{unit}", numbers::bare(at, Unit::Plain))));
-        if power < last && last - first <= 4 {
-            ticks.extend((2..10).map(|part| Tick::new(f64::from(part) * at, "")));
+    for power in low.log10().floor() as i32..=high.log10().ceil() as i32 {
+        for part in 1..10 {
+            let at = f64::from(part) * 10.0_f64.powi(power);
+            let told = part == 1 || ((part == 2 || part == 5) && decades < if room { 2.5 } else { 1.2 });
+            let shown = told || decades <= 4.0;
+            if shown && at >= low * 0.999 && at <= high * 1.001 {
+                let text = if told { format!("{}{unit}", tick_text(at)) } else { String::new() };
+                ticks.push(Tick { at, text });
+            }
         }
     }
-    (ticks, Scale::Log { low: 10.0_f64.powi(first), high: 10.0_f64.powi(last) })
+    (ticks, Scale::Log { low, high })
 }
 
 #[cfg(test)]
@@ -139,12 +166,12 @@ mod tests {
         let (ticks, end) = linear_ticks(297.0, 5, " s");
         assert_eq!((texts(&ticks), end), (vec!["0 s", "100 s", "200 s", "300 s"], 300.0));
         assert_eq!(linear_ticks(0.0, 5, "").1, 1.0);
-        let (ticks, scale) = log_ticks(8.5, 420.0, " ms");
-        assert_eq!(texts(&ticks), ["1 ms", "10 ms", "100 ms", "1000 ms"]);
-        assert_eq!(scale.share(1_000.0), 1.0);
-        assert!((scale.share(10.0) - 1.0 / 3.0).abs() < 1e-12);
-        assert_eq!(scale.share(0.0), 0.0);
-        let (ticks, _) = log_ticks(f64::NAN, f64::INFINITY, "");
-        assert_eq!(texts(&ticks), ["1", "10"]);
+        let (ticks, scale) = log_ticks(8.5, 420.0, " ms", true);
+        assert_eq!(texts(&ticks), ["5 ms", "10 ms", "20 ms", "50 ms", "100 ms", "200 ms", "500 ms"]);
+        assert_eq!((scale.share(500.0), scale.share(5.0), scale.share(0.0)), (1.0, 0.0, 0.0));
+        assert!((scale.share(50.0) - 0.5).abs() < 1e-12);
+        assert_eq!(texts(&log_ticks(8.5, 4_200.0, " ms", true).0), ["10 ms", "100 ms", "1000 ms"]);
+        let (ticks, _) = log_ticks(f64::NAN, f64::INFINITY, "", false);
+        assert_eq!(texts(&ticks), ["1", "2", "5", "10"]);
     }
 }

@@ -1,7 +1,7 @@
 //! Outage and recovery as bars, in seconds.
 
 use super::super::numbers::{self, Unit};
-use super::axis::{Scale, Tick, linear_ticks};
+use super::axis::{Scale, Tick, linear_ticks, round_up, tick_text};
 use super::data::{Protocol, Runs};
 use super::palette;
 use super::scene::{Anchor, Font, Scene, fit, text_width};
@@ -12,8 +12,6 @@ const TOP: f64 = 84.0;
 const HEAD: f64 = 27.0;
 const GAP: f64 = 12.0;
 const AXIS: f64 = 58.0;
-/// Room for a value beside the longest bar.
-const VALUE: f64 = 250.0;
 /// The longest times are so many times the shortest before the axis bends.
 const LINEAR_UP_TO: f64 = 60.0;
 
@@ -116,7 +114,9 @@ pub fn outage(runs: &Runs) -> Scene {
 
     let names = runs.protocols.iter().map(|protocol| text_width(&protocol.label, palette::TICK)).fold(0.0, f64::max);
     let left = 24.0 + names.min(220.0) + 14.0;
-    let right = WIDTH - VALUE;
+    // Room for a value beside the longest bar.
+    let values = bars.iter().flatten().map(|bar| text_width(&bar.text, palette::NUMBER)).fold(0.0, f64::max);
+    let right = WIDTH - 36.0 - values.min(330.0);
     let highest = bars.iter().flatten().map(|bar| bar.high).fold(0.0, f64::max);
     let lowest =
         bars.iter().flatten().filter_map(|bar| bar.median).filter(|&it| it > 0.0).fold(f64::INFINITY, f64::min);
@@ -148,9 +148,10 @@ fn group_bars(
     (left, top, height): (f64, f64, f64),
     x: &impl Fn(f64) -> f64,
 ) {
-    scene.rect((left, top + 2.0), (WIDTH - 24.0, top + HEAD - 2.0), palette::WHITE);
-    scene.text((left + 4.0, top + 18.0), group.name, Anchor::Left, palette::NAME);
     let after = left + 4.0 + text_width(group.name, palette::NAME) + 12.0;
+    let end = after + text_width(group.about, palette::NOTE) + 6.0;
+    scene.rect((left, top + 3.0), (end, top + HEAD - 3.0), palette::WHITE);
+    scene.text((left + 4.0, top + 18.0), group.name, Anchor::Left, palette::NAME);
     scene.text((after, top + 18.0), group.about, Anchor::Left, palette::NOTE);
     for (index, (protocol, bar)) in runs.protocols.iter().zip(bars).enumerate() {
         let ink = palette::protocol(index);
@@ -182,13 +183,12 @@ fn group_bars(
 /// Linear, or, if times differ much, logarithmic in one second and the time: 0, 1, 10, 100.
 fn axis(lowest: f64, highest: f64) -> (Scale, Vec<Tick>, fn(f64) -> f64) {
     if lowest.is_finite() && highest > LINEAR_UP_TO * lowest.max(1.0) {
-        let decades = (highest.log10() - 1e-9).ceil().clamp(1.0, 12.0) as i32;
-        let mut ticks = vec![Tick::new(0.0, "0")];
-        ticks.extend((0..=decades).map(|power| {
-            let at = 10.0_f64.powi(power);
-            Tick::new(at, numbers::bare(at, Unit::Plain))
-        }));
-        return (Scale::Log { low: 1.0, high: 1.0 + 10.0_f64.powi(decades) }, ticks, |seconds| 1.0 + seconds);
+        let end = round_up(highest);
+        let parts: &[f64] = if end <= 2_000.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        let values = (0..=12).flat_map(|power| parts.iter().map(move |part| part * 10.0_f64.powi(power)));
+        let values = std::iter::once(0.0).chain(values.take_while(|&at| at <= end * 1.001));
+        let ticks = values.map(|at| Tick::new(at, tick_text(at))).collect();
+        return (Scale::Log { low: 1.0, high: 1.0 + end }, ticks, |seconds| 1.0 + seconds);
     }
     let (ticks, high) = linear_ticks(highest, 8, "");
     (Scale::Linear { low: 0.0, high }, ticks, |seconds| seconds)

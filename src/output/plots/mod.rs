@@ -86,7 +86,6 @@ fn plot_scenario(dir: &Path) -> Result<Vec<PathBuf>, OutputError> {
 
 /// Every plot by name; `None` where there is nothing to show.
 fn scenes(runs: &data::Runs) -> Vec<(&'static str, Option<Scene>)> {
-    scene::register_fonts();
     let [availability, outage, latency, primaries, power] = NAMES;
     vec![
         (availability, Some(over_time::availability(runs))),

@@ -1,7 +1,7 @@
 //! Which strips each plot over time has.
 
 use super::super::numbers::{self, Unit};
-use super::axis::{Scale, Tick, linear_ticks, log_ticks};
+use super::axis::{Scale, Tick, linear_ticks, log_ticks, tick_text};
 use super::data::{Bin, Protocol, Range, Runs};
 use super::palette;
 use super::scene::{Ink, Scene};
@@ -11,7 +11,9 @@ use crate::metrics::Metrics;
 /// With more services there is no room for a row of each.
 const MOST_SERVICES: usize = 6;
 const LINE: f64 = 1.8;
-const BAND: f64 = 0.28;
+/// Opacity of a band over seeds, and over the seconds of a bin.
+const SEEDS_BAND: f64 = 0.3;
+const BIN_BAND: f64 = 0.55;
 
 /// What the line and the band are, for the subtitle.
 fn explain(runs: &Runs, line: &str) -> String {
@@ -59,7 +61,8 @@ fn note(parts: Vec<Option<String>>) -> String {
 }
 
 fn ranges(range: impl Fn(&Bin) -> Option<Range>, protocol: &Protocol, ink: Ink) -> Layer {
-    Layer::Band { ranges: protocol.spread(range), ink: ink.alpha(BAND) }
+    let alpha = if protocol.runs.len() > 1 { SEEDS_BAND } else { BIN_BAND };
+    Layer::Band { ranges: protocol.spread(range), ink: ink.alpha(alpha) }
 }
 
 /// Share of successful requests over time.
@@ -119,8 +122,8 @@ fn service_rows(runs: &Runs, protocol: &Protocol) -> Vec<(String, Vec<Option<Ink
 pub fn latency(runs: &Runs) -> Scene {
     let all = || runs.protocols.iter().flat_map(|protocol| &protocol.runs).flat_map(|run| &run.all);
     let values = || all().flat_map(|bin| [bin.p50_ms, bin.p99_ms]).flatten().filter(|&value| value > 0.0);
-    let (ticks, scale) =
-        log_ticks(values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max), " ms");
+    let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
+    let (ticks, scale) = log_ticks(low, high, " ms", runs.protocols.len() <= 3);
     let strips = runs.protocols.iter().enumerate().map(|(index, protocol)| {
         let ink = palette::protocol(index);
         let p50 = protocol.first(|bin| bin.p50_ms);
@@ -128,7 +131,7 @@ pub fn latency(runs: &Runs) -> Scene {
         let point = |value: Option<f64>| value.map(|value| Range { low: value, high: value });
         let mut layers = Vec::new();
         if runs.seeds.len() > 1 {
-            layers.push(ranges(|bin| point(bin.p99_ms), protocol, palette::SOFT.alpha(1.0)));
+            layers.push(ranges(|bin| point(bin.p99_ms), protocol, palette::SOFT));
             layers.push(ranges(|bin| point(bin.p50_ms), protocol, ink));
         }
         let last = |values: &[Option<f64>]| values.iter().rev().flatten().next().copied();
@@ -179,7 +182,7 @@ pub fn primaries(runs: &Runs) -> Scene {
             layers.push(ranges(|bin| bin.primaries, protocol, palette::AXIS));
         }
         layers.push(Layer::Fill { values: only(|value| value < 2.0), base: 0.0, ink: ink.alpha(0.3) });
-        layers.push(Layer::Fill { values: only(|value| value >= 2.0), base: 0.0, ink: palette::BAD.alpha(0.75) });
+        layers.push(Layer::Fill { values: only(|value| value >= 2.0), base: 0.0, ink: palette::BAD });
         layers.push(Layer::Step { values, width: LINE, ink: palette::TEXT });
         let divergence = told(protocol, Unit::Seconds, |m| m.divergence_s);
         strips.push(Strip {
@@ -190,7 +193,7 @@ pub fn primaries(runs: &Runs) -> Scene {
             )),
             weight: 1.0,
             scale: Scale::Linear { low: 0.0, high: most_primaries * 1.06 },
-            ticks: whole_ticks(most_primaries, 3, "primaries"),
+            ticks: whole_ticks(most_primaries, "primaries"),
             layers,
         });
         let mut layers = Vec::new();
@@ -203,7 +206,7 @@ pub fn primaries(runs: &Runs) -> Scene {
             header: None,
             weight: 0.8,
             scale: Scale::Linear { low: 0.0, high: most_members * 1.06 },
-            ticks: whole_ticks(most_members, 2, "members"),
+            ticks: whole_ticks(most_members, "members"),
             layers,
         });
     }
@@ -215,20 +218,19 @@ pub fn primaries(runs: &Runs) -> Scene {
     Picture { runs, title: format!("primaries of {}", names(runs)), subtitle, strips }.scene()
 }
 
-/// Whole numbers; the highest says what they count.
-fn whole_ticks(high: f64, most: usize, of: &str) -> Vec<Tick> {
-    let step = (high / most as f64).ceil().max(1.0);
-    let count = (high / step).floor() as usize;
-    let tick = |index: usize| {
-        let at = index as f64 * step;
-        let unit = if index == count {
-            format!("{} {of}", numbers::bare(at, Unit::Plain))
-        } else {
-            numbers::bare(at, Unit::Plain)
-        };
-        Tick::new(at, unit)
+/// Zero, the highest and the middle if that is whole, or all if they are few; the highest says what they count.
+fn whole_ticks(high: f64, of: &str) -> Vec<Tick> {
+    let whole = high.round() as u64;
+    let values = match whole {
+        0..=3 => (0..=whole).collect(),
+        even if even % 2 == 0 => vec![0, even / 2, even],
+        odd => vec![0, odd],
     };
-    (0..=count).map(tick).collect()
+    let tick = |value: u64| {
+        let at = value as f64;
+        Tick::new(at, if value == whole { format!("{} {of}", tick_text(at)) } else { tick_text(at) })
+    };
+    values.into_iter().map(tick).collect()
 }
 
 /// Nodes awake and their power; nothing if that was not measured.
@@ -255,7 +257,7 @@ pub fn power(runs: &Runs) -> Option<Scene> {
             strips.push(Strip { header: header.take(), weight: 1.0, scale, ticks, layers });
         };
         if let Some(high) = nodes {
-            strip(|bin| bin.awake, high.max(1.0), whole_ticks(high.max(1.0), 3, "nodes"), palette::SOFT);
+            strip(|bin| bin.awake, high.max(1.0), whole_ticks(high.max(1.0), "nodes"), palette::SOFT);
         }
         if let Some(high) = watts {
             let (ticks, high) = linear_ticks(high, 3, " W");

@@ -9,7 +9,6 @@ use super::scene::{Anchor, Scene, fit, text_width};
 /// Height of a row of labels.
 const LANE: f64 = 20.0;
 const MOST_LANES: usize = 3;
-/// More phases than this are told by number.
 const LONGEST_LABEL: f64 = 260.0;
 /// Height of a row of the legend.
 const LEGEND_ROW: f64 = 20.0;
@@ -18,16 +17,48 @@ const LEGEND_GAP: f64 = 24.0;
 
 /// Where the labels go.
 pub enum Labels {
-    /// By phase: lane from the bottom, and whether it ends at the right edge.
+    /// By phase.
     Beside { places: Vec<Place>, lanes: usize },
-    /// By phase: lane of its number, if there is room for it. The legend explains the numbers.
-    Numbered { lanes: Vec<Option<usize>>, columns: usize, width: f64 },
+    /// By phase: its number, if there is room for it. The legend explains the numbers.
+    Numbered { spots: Vec<Option<Spot>>, columns: usize, width: f64 },
 }
 
 pub struct Place {
+    spot: Spot,
+    text: String,
+}
+
+/// Where a text stands: its lane, counted from the bottom, and its left end.
+#[derive(Clone, Copy)]
+pub struct Spot {
     lane: usize,
     left: f64,
-    text: String,
+}
+
+/// For each text, the lowest lane in which it covers no other text, and in which the line from it down to
+/// its `x` crosses none. From the right, so that most lines have nothing below them.
+fn spots(xs: &[f64], widths: &[f64], right: f64, lanes: usize) -> Vec<Option<Spot>> {
+    let mut texts: Vec<Vec<(f64, f64)>> = vec![Vec::new(); lanes];
+    let mut lines: Vec<Vec<f64>> = vec![Vec::new(); lanes];
+    let mut found = Vec::new();
+    for (&x, &width) in xs.iter().zip(widths).rev() {
+        let left = (x + 4.0).min(right - width);
+        let (from, to) = (left - 2.0, left + width + 6.0);
+        let fits = |lane: usize| {
+            texts[lane].iter().all(|&(start, end)| to < start || end < from)
+                && lines[lane].iter().all(|&line| line < from || to < line || line == x)
+                && (left > x || lane == 0)
+                && texts[..lane].iter().flatten().all(|&(start, end)| x < start || end < x)
+        };
+        let lane = (0..lanes).find(|&lane| fits(lane));
+        found.push(lane.map(|lane| Spot { lane, left }));
+        if let Some(lane) = lane {
+            texts[lane].push((from, to));
+            lines[..=lane].iter_mut().for_each(|line| line.push(x));
+        }
+    }
+    found.reverse();
+    found
 }
 
 impl Labels {
@@ -36,49 +67,32 @@ impl Labels {
         Self::beside(phases, xs, right).unwrap_or_else(|| Self::numbered(phases, xs, left, right))
     }
 
-    /// The lowest lane for each in which it covers no label and no start of another phase below it.
     fn beside(phases: &[Mark], xs: &[f64], right: f64) -> Option<Self> {
-        let mut places: Vec<Place> = Vec::new();
-        let mut taken: Vec<Vec<(f64, f64)>> = vec![Vec::new(); MOST_LANES];
-        // From the right, so that the line down from a label crosses no label to its left.
-        for (phase, &x) in phases.iter().zip(xs).rev() {
-            let text = fit(&phase.label, palette::LABEL, LONGEST_LABEL);
-            let width = text_width(&text, palette::LABEL);
-            let from = (x + 4.0).min(right - width);
-            let free = |lane: &Vec<(f64, f64)>| lane.iter().all(|&(start, end)| from + width + 8.0 < start || end < x);
-            let lane = taken.iter().position(free)?;
-            // Its own line runs down through the lanes below.
-            for below in &mut taken[..lane] {
-                below.push((x - 1.0, x + 2.0));
-            }
-            taken[lane].push((from.min(x) - 1.0, from + width));
-            places.push(Place { lane, left: from, text });
-        }
-        places.reverse();
-        let lanes = places.iter().map(|place| place.lane + 1).max().unwrap_or(0);
+        let texts: Vec<_> = phases.iter().map(|phase| fit(&phase.label, palette::LABEL, LONGEST_LABEL)).collect();
+        let widths: Vec<_> = texts.iter().map(|text| text_width(text, palette::LABEL)).collect();
+        let spots: Option<Vec<Spot>> = spots(xs, &widths, right, MOST_LANES).into_iter().collect();
+        let spots = spots?;
+        let lanes = spots.iter().map(|spot| spot.lane + 1).max().unwrap_or(0);
+        let places = spots.into_iter().zip(texts).map(|(spot, text)| Place { spot, text }).collect();
         Some(Self::Beside { places, lanes })
     }
 
     fn numbered(phases: &[Mark], xs: &[f64], left: f64, right: f64) -> Self {
-        let mut ends = [f64::NEG_INFINITY; 2];
-        let mut place = |(index, &x): (usize, &f64)| {
-            let width = text_width(&(index + 1).to_string(), palette::NUMBER) + 6.0;
-            let lane = ends.iter().position(|&end| end <= x && x + width <= right)?;
-            ends[lane] = x + width;
-            Some(lane)
-        };
-        let lanes = xs.iter().enumerate().map(&mut place).collect();
+        let told = if phases.len() > LEGEND_ENTRIES { LEGEND_ENTRIES - 1 } else { phases.len() };
+        let width = |index: usize| text_width(&(index + 1).to_string(), palette::NUMBER);
+        let widths: Vec<_> = (0..told).map(width).collect();
+        let spots = spots(&xs[..told], &widths, right, 2);
         let longest = legend(phases).iter().map(|entry| text_width(entry, palette::LABEL)).fold(0.0, f64::max);
         let width = (longest + LEGEND_GAP).min((right - left) / 2.0);
         let columns = ((right - left + LEGEND_GAP) / width).floor().max(1.0) as usize;
-        Self::Numbered { lanes, columns, width: (right - left) / columns as f64 }
+        Self::Numbered { spots, columns, width: (right - left) / columns as f64 }
     }
 
     /// Height of the labels above the plots.
     pub fn height(&self) -> f64 {
         let lanes = match self {
             Self::Beside { lanes, .. } => *lanes,
-            Self::Numbered { lanes, .. } => lanes.iter().flatten().max().map_or(0, |lane| lane + 1),
+            Self::Numbered { spots, .. } => spots.iter().flatten().map(|spot| spot.lane + 1).max().unwrap_or(0),
         };
         lanes as f64 * LANE
     }
@@ -94,20 +108,23 @@ impl Labels {
     /// Draws the labels so that they stand on `bottom`, with lines down to it.
     pub fn draw(&self, scene: &mut Scene, xs: &[f64], bottom: f64) {
         let lane_top = |lane: usize| bottom - (lane + 1) as f64 * LANE;
-        let mut mark = |x: f64, lane: usize, left: f64, text: &str, font| {
-            scene.line(vec![(x, lane_top(lane) + 3.0), (x, bottom)], 1.0, palette::BOUNDARY);
-            scene.text((left, lane_top(lane) + 15.0), text, Anchor::Left, font);
+        let mut mark = |x: f64, spot: Spot, text: &str, font| {
+            let top = lane_top(spot.lane);
+            // A text that was moved to the left has its line below it.
+            let from = if spot.left > x { top + 3.0 } else { top + LANE };
+            scene.line(vec![(x, from.min(bottom)), (x, bottom)], 1.0, palette::BOUNDARY);
+            scene.text((spot.left, top + 15.0), text, Anchor::Left, font);
         };
         match self {
             Self::Beside { places, .. } => {
                 for (place, &x) in places.iter().zip(xs) {
-                    mark(x, place.lane, place.left, &place.text, palette::LABEL);
+                    mark(x, place.spot, &place.text, palette::LABEL);
                 }
             }
-            Self::Numbered { lanes, .. } => {
-                for (index, (lane, &x)) in lanes.iter().zip(xs).enumerate() {
-                    if let Some(lane) = lane {
-                        mark(x, *lane, x + 3.0, &(index + 1).to_string(), palette::NUMBER);
+            Self::Numbered { spots, .. } => {
+                for (index, (spot, &x)) in spots.iter().zip(xs).enumerate() {
+                    if let Some(spot) = spot {
+                        mark(x, *spot, &(index + 1).to_string(), palette::NUMBER);
                     }
                 }
             }

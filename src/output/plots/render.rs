@@ -1,10 +1,11 @@
 //! From a [`Scene`] to SVG and PNG, by plotters.
 
+use ab_glyph::Font as _;
 use plotters::backend::{BitMapBackend, DrawingBackend, SVGBackend};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{Color, FontDesc, FontFamily, RGBAColor, RGBColor, ShapeStyle, TextStyle};
+use plotters::style::{Color, FontDesc, FontFamily, FontStyle, RGBAColor, RGBColor, ShapeStyle, TextStyle};
 
-use super::scene::{Anchor, FAMILY, Font, Ink, LINE_OF_EM, Scene, Shape, font_style};
+use super::scene::{Anchor, FAMILY, Font, Ink, Scene, Shape, set, text_width};
 
 /// plotters places things at whole units; in SVG a unit is a tenth of a pixel.
 const SVG_UNITS: f64 = 10.0;
@@ -76,7 +77,8 @@ fn text_style(font: Font, size: f64, anchor: Anchor) -> TextStyle<'static> {
         Anchor::Middle => HPos::Center,
         Anchor::Right => HPos::Right,
     };
-    let description = FontDesc::new(FontFamily::Name(FAMILY), size, font_style(font.bold));
+    let weight = if font.bold { FontStyle::Bold } else { FontStyle::Normal };
+    let description = FontDesc::new(FontFamily::Name(FAMILY), size, weight);
     let mut style = TextStyle::from(description).pos(Pos::new(horizontal, VPos::Top));
     style.color = colour(font.ink).to_backend_color();
     style
@@ -105,7 +107,7 @@ fn large(value: f64) -> i32 {
 fn block(backend: &mut BitMapBackend<'_>, from: (f64, f64), to: (f64, f64), ink: Ink) -> Result<(), String> {
     let (left, top) = (large(from.0.min(to.0)), large(from.1.min(to.1)));
     let (right, bottom) = (large(from.0.max(to.0)), large(from.1.max(to.1)));
-    let end = ((right - 1).max(left), (bottom - 1).max(top));
+    let end = (right.max(left + 1), bottom.max(top + 1));
     backend.draw_rect((left, top), end, &filled(ink), true).map_err(|error| error.to_string())
 }
 
@@ -131,12 +133,31 @@ fn bitmap_shape(backend: &mut BitMapBackend<'_>, shape: &Shape) -> Result<(), St
             Ok(())
         }
         Shape::Text { at, text, anchor, font } => {
-            let size = font.size * LINE_OF_EM * OVERSAMPLING as f64;
-            let style = text_style(*font, size, *anchor);
-            let top = (large(at.0), large(at.1) - (size / 2.0) as i32);
-            backend.draw_text(text, &style, top).map_err(|error| error.to_string())
+            let shift = match anchor {
+                Anchor::Left => 0.0,
+                Anchor::Middle => text_width(text, *font) / 2.0,
+                Anchor::Right => text_width(text, *font),
+            };
+            draw_text(backend, (large(at.0 - shift), large(at.1)), text, *font)
         }
     }
+}
+
+/// Draws the outlines of a text's glyphs; plotters would leave out the space before each.
+fn draw_text(backend: &mut BitMapBackend<'_>, at: (i32, i32), text: &str, font: Font) -> Result<(), String> {
+    let mut drawn = Ok(());
+    set(text, font, OVERSAMPLING as f64, |face, glyph| {
+        let Some(outline) = face.outline_glyph(glyph) else { return };
+        let corner = outline.px_bounds().min;
+        outline.draw(|x, y, cover| {
+            let dot = (at.0 + corner.x as i32 + x as i32, at.1 + corner.y as i32 + y as i32);
+            let colour = colour(font.ink.alpha(font.ink.alpha * f64::from(cover).min(1.0)));
+            if let Err(error) = backend.draw_pixel(dot, colour.to_backend_color()) {
+                drawn = Err(error.to_string());
+            }
+        });
+    });
+    drawn
 }
 
 /// Averages squares of dots.

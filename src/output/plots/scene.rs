@@ -2,7 +2,9 @@
 //!
 //! Every line and area has horizontal and vertical edges only: all that is drawn are steps, bars and grids.
 
-use plotters::style::{FontDesc, FontFamily, FontStyle, register_font};
+use std::sync::LazyLock;
+
+use ab_glyph::{Font as _, FontRef, Glyph, PxScale, ScaleFont};
 
 /// A colour and its opacity from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -92,27 +94,34 @@ impl Scene {
 
 /// The family that viewers of SVG look for; the first is the one that is built in and measured.
 pub const FAMILY: &str = "Noto Sans, Open Sans, DejaVu Sans, Verdana, Arial, sans-serif";
-/// Height of a line of Noto Sans over its em.
-pub const LINE_OF_EM: f64 = 1.362;
 
-/// Makes the built-in font known. It may be called any number of times.
-pub fn register_fonts() {
-    for (style, bytes) in [(FontStyle::Normal, notosans::REGULAR_TTF), (FontStyle::Bold, notosans::BOLD_TTF)] {
-        assert!(register_font(FAMILY, style, bytes).is_ok(), "the built-in font is a valid font");
+static FACES: LazyLock<[FontRef<'static>; 2]> = LazyLock::new(|| {
+    [notosans::REGULAR_TTF, notosans::BOLD_TTF]
+        .map(|bytes| FontRef::try_from_slice(bytes).expect("the built-in font is a valid font"))
+});
+
+/// Calls `place` with each glyph of a text, set from x = 0 on, `scale` times larger than nominal. Returns
+/// where the text ends.
+pub fn set(text: &str, font: Font, scale: f64, mut place: impl FnMut(&FontRef<'static>, Glyph)) -> f64 {
+    let face = &FACES[usize::from(font.bold)];
+    let em = (font.size * scale) as f32;
+    let size = PxScale::from(em * face.height_unscaled() / face.units_per_em().unwrap_or(1_000.0));
+    let scaled = face.as_scaled(size);
+    let (mut x, mut before) = (0.0, None);
+    for letter in text.chars() {
+        let glyph = face.glyph_id(letter);
+        if let Some(before) = before.replace(glyph) {
+            x += scaled.kern(before, glyph);
+        }
+        place(face, glyph.with_scale_and_position(size, ab_glyph::point(x, 0.0)));
+        x += scaled.h_advance(glyph);
     }
-}
-
-pub fn font_style(bold: bool) -> FontStyle {
-    if bold { FontStyle::Bold } else { FontStyle::Normal }
+    f64::from(x)
 }
 
 /// The width of a text in pixels.
 pub fn text_width(text: &str, font: Font) -> f64 {
-    const PRECISION: f64 = 16.0;
-    let size = font.size * LINE_OF_EM * PRECISION;
-    let font = FontDesc::new(FontFamily::Name(FAMILY), size, font_style(font.bold));
-    let (width, _) = font.box_size(text).expect("the built-in font is registered");
-    f64::from(width) / PRECISION
+    set(text, font, 1.0, |_, _| ())
 }
 
 /// The text, cut at the end until it fits.

@@ -7,7 +7,7 @@ use super::phases::Labels;
 use super::scene::{Anchor, Ink, Scene, fit, text_width};
 
 pub const WIDTH: f64 = 1_200.0;
-const LEFT: f64 = 92.0;
+const LEFT: f64 = 104.0;
 const RIGHT: f64 = WIDTH - 30.0;
 const TITLE_HEIGHT: f64 = 74.0;
 const HEADER_HEIGHT: f64 = 27.0;
@@ -17,7 +17,7 @@ const BOTTOM: f64 = 12.0;
 /// The height that a picture aims at, and bounds of a strip's height.
 const AIM: f64 = 700.0;
 const LOWEST: f64 = 54.0;
-const HIGHEST: f64 = 330.0;
+const HIGHEST: f64 = 420.0;
 
 /// What a strip shows, from the back to the front.
 pub enum Layer {
@@ -131,6 +131,19 @@ pub fn heading(scene: &mut Scene, title: &str, subtitle: &str) {
     scene.text((24.0, 58.0), fit(subtitle, palette::SUBTITLE, width), Anchor::Left, palette::SUBTITLE);
 }
 
+/// Swatch, name and remark, on a plate so that no boundary of a phase crosses them.
+fn draw_header(scene: &mut Scene, (ink, name, note): &(Ink, String, String), base: f64) {
+    let left = LEFT + 6.0;
+    let name = fit(name, palette::NAME, (RIGHT - LEFT) * 0.45);
+    let after = left + 21.0 + text_width(&name, palette::NAME) + 14.0;
+    let note = fit(note, palette::NOTE, RIGHT - after);
+    let end = if note.is_empty() { after - 14.0 } else { after + text_width(&note, palette::NOTE) };
+    scene.rect((left - 3.0, base - 15.0), (end + 5.0, base + 6.0), palette::WHITE);
+    scene.rect((left, base - 11.0), (left + 13.0, base + 2.0), *ink);
+    scene.text((left + 21.0, base), name, Anchor::Left, palette::NAME);
+    scene.text((after, base), note, Anchor::Left, palette::NOTE);
+}
+
 impl Frame<'_> {
     /// Shades every other phase, and the warm-up.
     fn background(&self, scene: &mut Scene) {
@@ -146,29 +159,19 @@ impl Frame<'_> {
                 scene.rect((from, top), (to, bottom), palette::SHADE);
             }
         }
-    }
-
-    fn boundaries(&self, scene: &mut Scene, top: f64, bottom: f64) {
+        let ink = if self.runs.phases.len() > CROWDED { palette::GRID } else { palette::BOUNDARY };
         for phase in &self.runs.phases {
             let x = self.x(phase.from_s);
-            scene.line(vec![(x, top), (x, bottom)], 1.0, palette::BOUNDARY);
+            scene.line(vec![(x, top), (x, bottom)], 1.0, ink);
         }
     }
 
     fn strip(&self, scene: &mut Scene, strip: &Strip, top: f64, bottom: f64) {
-        let header = strip.header_height();
-        if let Some((ink, name, note)) = &strip.header {
-            // The header stands on white, so that it is read apart from the phases.
-            scene.rect((LEFT, top - header), (RIGHT, top), palette::WHITE.alpha(0.82));
-            let base = top - 8.0;
-            scene.rect((LEFT + 6.0, base - 11.0), (LEFT + 19.0, base + 2.0), *ink);
-            let name = fit(name, palette::NAME, (RIGHT - LEFT) * 0.45);
-            let after = LEFT + 27.0 + text_width(&name, palette::NAME) + 14.0;
-            scene.text((LEFT + 27.0, base), name, Anchor::Left, palette::NAME);
-            scene.text((after, base), fit(note, palette::NOTE, RIGHT - after), Anchor::Left, palette::NOTE);
+        if let Some(header) = &strip.header {
+            draw_header(scene, header, top - 8.0);
         }
         let rows: usize = strip.layers.iter().map(Layer::rows).sum();
-        let floor = bottom - rows as f64 * ROW_HEIGHT;
+        let floor = if rows > 0 { bottom - rows as f64 * ROW_HEIGHT - ROWS_GAP } else { bottom };
         let y = |value: f64| floor - (floor - top) * strip.scale.share(value);
         for tick in &strip.ticks {
             scene.line(vec![(LEFT, y(tick.at)), (RIGHT, y(tick.at))], 1.0, palette::GRID);
@@ -176,7 +179,6 @@ impl Frame<'_> {
                 scene.text((LEFT - 8.0, y(tick.at) + 5.0), tick.text.clone(), Anchor::Right, palette::TICK);
             }
         }
-        self.boundaries(scene, top - header, bottom + STRIP_GAP);
         for layer in &strip.layers {
             self.layer(scene, layer, &y, floor);
         }
@@ -211,7 +213,7 @@ impl Frame<'_> {
             }
             Layer::Rows(rows) => {
                 for (index, (name, inks)) in rows.iter().enumerate() {
-                    self.row(scene, name, inks, floor + index as f64 * ROW_HEIGHT + 4.0);
+                    self.row(scene, name, inks, floor + ROWS_GAP + index as f64 * ROW_HEIGHT + 4.0);
                 }
             }
             Layer::EndLabel { value, text, ink } => {
@@ -277,8 +279,11 @@ impl Frame<'_> {
     }
 }
 
-/// Height of a thin row of colour.
+/// Height of a thin row of colour, and the space above the first.
 const ROW_HEIGHT: f64 = 15.0;
+const ROWS_GAP: f64 = 6.0;
+/// With more phases than this their boundaries are faint.
+const CROWDED: usize = 24;
 
 impl Layer {
     fn rows(&self) -> usize {

@@ -31,7 +31,7 @@ pub struct Peer {
 /// Deliberate defects (protocol specification, section 6): each must make a checker say no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
-    /// Adopt an installation whether or not it covers the own tip.
+    /// Adopt an installation whether or not it was asked for and covers the own tip.
     AdoptUnconditionally,
     /// Reset nothing when epochs wrap.
     NoEpochReset,

@@ -137,12 +137,18 @@ impl Replica {
 
     /// Whether this node may lead at all.
     fn may_lead(&self, now: LocalTime) -> bool {
-        !self.is_listening(now) && self.storage_lag(now) <= self.options().suspect_after && !self.is_retired()
+        !self.is_listening(now) && self.storage_lag(now) <= self.options().suspect_after && self.is_replica()
     }
 
-    /// Taken out of the replica set by an entry that it holds.
-    pub(super) fn is_retired(&self) -> bool {
-        !self.log.state().replica_set.contains(&self.me())
+    /// In the replica set, as far as its own log tells.
+    fn is_replica(&self) -> bool {
+        self.log.state().replica_set.contains(&self.me())
+    }
+
+    /// Taken out of the replica set by an entry that it holds. A node outside of it with an empty log is
+    /// a spare: it answers those who call on it, and waits to be taken in.
+    fn is_retired(&self) -> bool {
+        !self.is_replica() && !self.log.is_empty()
     }
 
     fn own_rank(&self) -> Rank {
@@ -194,12 +200,14 @@ impl Replica {
     /// Whom heartbeats go to: the replica set, and whoever else of the directory was heard lately.
     fn audience(&self, now: LocalTime) -> Vec<NodeId> {
         let set = &self.log.state().replica_set;
+        let is_replica = self.is_replica();
         let lately = self.options().suspect_after.saturating_mul(4);
-        let own_set_only = self.mutated(Mutation::HeartbeatOwnSetOnly);
+        let own_set_only = self.mutated(Mutation::HeartbeatOwnSetOnly) && is_replica;
         self.peers
             .iter()
             .filter(|(node, known)| {
-                set.contains(node) || (!own_set_only && known.heard.is_some_and(|heard| now.since(heard) <= lately))
+                (is_replica && set.contains(node))
+                    || (!own_set_only && known.heard.is_some_and(|heard| now.since(heard) <= lately))
             })
             .map(|(&node, _)| node)
             .collect()

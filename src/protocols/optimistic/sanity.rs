@@ -251,7 +251,8 @@ impl Replica {
         let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
         for node in nodes {
             let (heard, until, waiting) = (self.any_time(rng), self.any_time(rng), self.any_time(rng));
-            let candidate = self.any_node(rng);
+            // A node that leads is the most dangerous lie.
+            let candidate = if rng.chance(0.5) { node } else { self.any_node(rng) };
             let epoch_max = self.options().epoch_max;
             let known = self.known(node);
             known.heard = rng.chance(0.8).then_some(heard);

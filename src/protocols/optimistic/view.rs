@@ -62,7 +62,8 @@ impl Replica {
             .peers
             .keys()
             .copied()
-            .filter(|&node| self.follows_me(node, now) && !self.is_held(node, now) && self.is_caught_up(node))
+            .filter(|&node| self.belongs(node) && self.follows_me(node, now))
+            .filter(|&node| !self.is_held(node, now) && self.is_caught_up(node))
             .chain([self.me()])
             .collect();
         want.sort_unstable();
@@ -73,6 +74,13 @@ impl Replica {
     pub(super) fn is_typed(&self, view: &View) -> bool {
         view.is_typed_for(self.me(), self.options().epoch_max)
             && view.members.iter().all(|&node| self.config.knows(node))
+    }
+
+    /// In the replica set, or with a history of the service: evicted while absent, or of another side that
+    /// chose another replica set. A spare without a history waits to be asked.
+    fn belongs(&self, node: NodeId) -> bool {
+        let report = self.peers[&node].report.as_ref();
+        self.log.state().replica_set.contains(&node) || report.is_some_and(|report| report.tip.length > 0)
     }
 
     pub(super) fn follows_me(&self, node: NodeId, now: LocalTime) -> bool {
@@ -405,9 +413,9 @@ impl Replica {
             self.say_ack(from, 0, false, cx);
             return;
         }
-        let asked = self.frozen.is_some_and(|frozen| frozen.id.is_attempt_of(&id));
+        let asked = self.frozen.is_some_and(|frozen| frozen.id.is_attempt_of(&id)) && self.candidate == Some(from);
         let may = view.coordinator == from && self.is_typed(view);
-        if !asked || !may || self.candidate != Some(from) || self.installing.is_some() {
+        if !may || self.installing.is_some() || !(asked || self.mutated(Mutation::AdoptUnconditionally)) {
             return;
         }
         let log = self.graft(from, delta).map(Log::from_chain).filter(|log| ends_with_view(log, view));

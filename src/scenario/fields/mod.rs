@@ -14,8 +14,6 @@ pub mod topology;
 pub enum Grade {
     /// Read or computed from primary text or data.
     A,
-    /// From a secondary page or an excerpt.
-    B,
     /// Commonly stated, not checked.
     M,
     /// Judgement.
@@ -28,7 +26,6 @@ impl Grade {
     pub const fn name(self) -> &'static str {
         match self {
             Self::A => "A",
-            Self::B => "B",
             Self::M => "M",
             Self::J => "J",
             Self::None => "-",

@@ -5,6 +5,24 @@ use super::{Field, Grade, Record, Shape, TIME, TIME_OR_ZERO, graded, may, need};
 pub const KINDS: &[&Record] =
     &[&OPTIMISTIC, &RAFT, &OMNIPAXOS, &VIEWSTAMPED, &STATIC_PRIMARY, &LAZY_CONSENSUS, &DYNAMIC_VOTING];
 
+/// Kinds that run already.
+pub const BUILT: &[&str] = &["optimistic"];
+
+/// Where a kind comes from.
+pub fn source(kind: &str) -> &'static str {
+    match kind {
+        "optimistic" => {
+            "Hasebe, Nishita and Kato 2014, doi 10.1109/IC2E.2014.71 (abstract); the rest is this project's"
+        }
+        "raft" => "Ongaro and Ousterhout 2014",
+        "omnipaxos" => "Ng, Haridi and Carbone 2023",
+        "viewstamped" => "Liskov and Cowling 2012",
+        "lazy-consensus" => "this project, after Bayou (Terry et al. 1995)",
+        "dynamic-voting" => "Jajodia and Mutchler 1990",
+        _ => "textbook",
+    }
+}
+
 const TUNED: &str = "starting constant of this project, to be tuned by experiment";
 
 static COPIES: Record = Record {

@@ -96,8 +96,8 @@ static NODE: Record = Record {
             TIME_OR_ZERO,
             "\"1ms\"",
             "Time until a write is durable.",
-            Grade::J,
-            "judgement: data-center SSD",
+            Grade::M,
+            "commonly stated of data-center SSDs",
         ),
         graded(
             "boot",
