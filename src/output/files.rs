@@ -17,7 +17,8 @@ pub(super) type Content<'a> = &'a dyn Fn(&mut dyn Write) -> io::Result<()>;
 /// How often a hidden name may be taken before giving up.
 const ATTEMPTS: u32 = 1_000;
 
-/// Checks that `dir` could be created and filled, or replaced, without creating anything.
+/// Checks that `dir` could be created and filled, without creating anything. Of a run, it is the directory
+/// of its protocol that is filled, with one directory a seed.
 ///
 /// # Errors
 /// A file where a directory should be, a dangling link, or no permission to write.

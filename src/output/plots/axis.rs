@@ -114,8 +114,8 @@ pub fn round_up(value: f64) -> f64 {
     [1.0, 2.0, 5.0, 10.0].into_iter().map(|part| part * power).find(|&at| at >= value * (1.0 - 1e-9)).unwrap_or(power)
 }
 
-/// Ticks at powers of ten, with bare lines between them, from a round number below the values to one above.
-/// If there are few, or there is `room`, those at 2 and 5 times a power of ten are labelled too.
+/// Ticks at powers of ten, from a round number below the values to one above. If there is `room`, there are
+/// bare lines between them; with that or few decades, 2 and 5 times a power of ten are labelled too.
 pub fn log_ticks(low: f64, high: f64, unit: &str, room: bool) -> (Vec<Tick>, Scale) {
     let sane = |value: f64, otherwise: f64| {
         if value.is_finite() && value > 0.0 { value.clamp(1e-6, 1e13) } else { otherwise }
@@ -123,12 +123,15 @@ pub fn log_ticks(low: f64, high: f64, unit: &str, room: bool) -> (Vec<Tick>, Sca
     let low = round_down(sane(low, 1.0));
     let high = round_up(sane(high, low * 10.0)).max(low * 10.0);
     let decades = (high / low).log10();
+    let every = if room || decades <= 2.0 { 1 } else { 2 };
+    let first = low.log10().ceil() as i32;
     let mut ticks = Vec::new();
     for power in low.log10().floor() as i32..=high.log10().ceil() as i32 {
         for part in 1..10 {
             let at = f64::from(part) * 10.0_f64.powi(power);
-            let told = part == 1 || ((part == 2 || part == 5) && decades < if room { 2.5 } else { 1.2 });
-            let shown = told || decades <= 4.0;
+            let told = (part == 1 && (power - first) % every == 0)
+                || ((part == 2 || part == 5) && decades < if room { 2.5 } else { 1.2 });
+            let shown = told || part == 1 || (room && decades <= 4.0);
             if shown && at >= low * 0.999 && at <= high * 1.001 {
                 let text = if told { format!("{}{unit}", tick_text(at)) } else { String::new() };
                 ticks.push(Tick { at, text });

@@ -8,10 +8,11 @@ use super::scene::{Anchor, Font, Scene, fit, text_width};
 use super::strips::{WIDTH, heading};
 use crate::metrics::{Metrics, Recovery};
 
-const TOP: f64 = 84.0;
-const HEAD: f64 = 27.0;
+/// Below a subtitle of one line.
+const TOP: f64 = 90.0;
+const HEAD: f64 = 30.0;
 const GAP: f64 = 12.0;
-const AXIS: f64 = 58.0;
+const AXIS: f64 = 62.0;
 /// The longest times are so many times the shortest before the axis bends.
 const LINEAR_UP_TO: f64 = 60.0;
 
@@ -102,7 +103,7 @@ impl Bar {
 pub fn outage(runs: &Runs) -> Scene {
     let bars: Vec<Vec<Bar>> =
         GROUPS.iter().map(|group| runs.protocols.iter().map(|protocol| Bar::of(group, protocol)).collect()).collect();
-    let bar = (420.0 / (GROUPS.len() * runs.protocols.len().max(1)) as f64).clamp(19.0, 40.0);
+    let bar = (420.0 / (GROUPS.len() * runs.protocols.len().max(1)) as f64).clamp(20.0, 40.0);
     let group_height = HEAD + bar * runs.protocols.len() as f64 + GAP;
     let bottom = TOP + group_height * GROUPS.len() as f64;
     let title = format!("{}: outage and recovery", runs.scenario);
@@ -113,7 +114,7 @@ pub fn outage(runs: &Runs) -> Scene {
     heading(&mut scene, &title, &format!("shorter is better; {}{many}", runs.seed_names()));
 
     let names = runs.protocols.iter().map(|protocol| text_width(&protocol.label, palette::TICK)).fold(0.0, f64::max);
-    let left = 24.0 + names.min(220.0) + 14.0;
+    let left = 24.0 + names.min(250.0) + 14.0;
     // Room for a value beside the longest bar.
     let values = bars.iter().flatten().map(|bar| text_width(&bar.text, palette::NUMBER)).fold(0.0, f64::max);
     let right = WIDTH - 36.0 - values.min(330.0);
@@ -133,10 +134,10 @@ pub fn outage(runs: &Runs) -> Scene {
     scene.line(vec![(left, bottom), (right, bottom)], 1.2, palette::AXIS);
     for tick in &ticks {
         scene.line(vec![(x(tick.at), bottom), (x(tick.at), bottom + 6.0)], 1.2, palette::AXIS);
-        scene.text((x(tick.at), bottom + 21.0), tick.text.clone(), Anchor::Middle, palette::TICK);
+        scene.text((x(tick.at), bottom + 23.0), tick.text.clone(), Anchor::Middle, palette::TICK);
     }
     let unit = if matches!(scale, Scale::Log { .. }) { "time, s (logarithmic from 1 s on)" } else { "time, s" };
-    scene.text((f64::midpoint(left, right), bottom + 43.0), unit, Anchor::Middle, palette::TICK);
+    scene.text((f64::midpoint(left, right), bottom + 47.0), unit, Anchor::Middle, palette::TICK);
     scene
 }
 
@@ -151,15 +152,15 @@ fn group_bars(
     let after = left + 4.0 + text_width(group.name, palette::NAME) + 12.0;
     let end = after + text_width(group.about, palette::NOTE) + 6.0;
     scene.rect((left, top + 3.0), (end, top + HEAD - 3.0), palette::WHITE);
-    scene.text((left + 4.0, top + 18.0), group.name, Anchor::Left, palette::NAME);
-    scene.text((after, top + 18.0), group.about, Anchor::Left, palette::NOTE);
+    scene.text((left + 4.0, top + 21.0), group.name, Anchor::Left, palette::NAME);
+    scene.text((after, top + 21.0), group.about, Anchor::Left, palette::NOTE);
     for (index, (protocol, bar)) in runs.protocols.iter().zip(bars).enumerate() {
         let ink = palette::protocol(index);
         let top = top + HEAD + height * index as f64;
         let (upper, lower) = (top + height * 0.12, top + height * 0.88);
         let middle = f64::midpoint(upper, lower);
         let name = fit(&protocol.label, palette::TICK, left - 38.0);
-        scene.text((left - 10.0, middle + 5.0), name, Anchor::Right, palette::TICK);
+        scene.text((left - 10.0, middle + 5.5), name, Anchor::Right, palette::TICK);
         let mut end = left;
         if let Some(median) = bar.median {
             // A bar of zero is a line, unlike a bar that is missing.
@@ -176,7 +177,7 @@ fn group_bars(
         }
         let ink = if bar.median.is_some() { palette::TEXT } else { palette::SOFT };
         let font = Font { ink, ..palette::NUMBER };
-        scene.text((end + 8.0, middle + 5.0), fit(&bar.text, font, WIDTH - end - 12.0), Anchor::Left, font);
+        scene.text((end + 8.0, middle + 5.5), fit(&bar.text, font, WIDTH - end - 12.0), Anchor::Left, font);
     }
 }
 

@@ -21,13 +21,13 @@ pub fn protocol(index: usize) -> Ink {
     Ink::solid(PROTOCOLS[index % PROTOCOLS.len()])
 }
 
-pub const TITLE: Font = Font { size: 22.0, bold: true, ink: TEXT };
-pub const SUBTITLE: Font = Font { size: 15.0, bold: false, ink: SOFT };
-pub const NAME: Font = Font { size: 16.0, bold: true, ink: TEXT };
-pub const NOTE: Font = Font { size: 14.5, bold: false, ink: SOFT };
-pub const TICK: Font = Font { size: 14.0, bold: false, ink: TEXT };
-pub const LABEL: Font = Font { size: 14.0, bold: false, ink: TEXT };
-pub const NUMBER: Font = Font { size: 13.5, bold: true, ink: TEXT };
+pub const TITLE: Font = Font { size: 24.0, bold: true, ink: TEXT };
+pub const SUBTITLE: Font = Font { size: 17.0, bold: false, ink: SOFT };
+pub const NAME: Font = Font { size: 18.0, bold: true, ink: TEXT };
+pub const NOTE: Font = Font { size: 16.5, bold: false, ink: SOFT };
+pub const TICK: Font = Font { size: 16.0, bold: false, ink: TEXT };
+pub const LABEL: Font = Font { size: 16.0, bold: false, ink: TEXT };
+pub const NUMBER: Font = Font { size: 16.0, bold: true, ink: TEXT };
 
 pub const GOOD_ROW: Ink = Ink::solid((140, 190, 220));
 pub const PART_ROW: Ink = Ink::solid((240, 200, 60));

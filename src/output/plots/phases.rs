@@ -7,11 +7,11 @@ use super::palette;
 use super::scene::{Anchor, Scene, fit, text_width};
 
 /// Height of a row of labels.
-const LANE: f64 = 20.0;
+const LANE: f64 = 22.0;
 const MOST_LANES: usize = 3;
-const LONGEST_LABEL: f64 = 260.0;
+const LONGEST_LABEL: f64 = 280.0;
 /// Height of a row of the legend.
-const LEGEND_ROW: f64 = 20.0;
+const LEGEND_ROW: f64 = 22.0;
 const LEGEND_ENTRIES: usize = 24;
 const LEGEND_GAP: f64 = 24.0;
 
@@ -113,7 +113,7 @@ impl Labels {
             // A text that was moved to the left has its line below it.
             let from = if spot.left > x { top + 3.0 } else { top + LANE };
             scene.line(vec![(x, from.min(bottom)), (x, bottom)], 1.0, palette::BOUNDARY);
-            scene.text((spot.left, top + 15.0), text, Anchor::Left, font);
+            scene.text((spot.left, top + 16.5), text, Anchor::Left, font);
         };
         match self {
             Self::Beside { places, .. } => {
@@ -138,7 +138,7 @@ impl Labels {
         let rows = entries.len().div_ceil(*columns).max(1);
         for (index, entry) in entries.iter().enumerate() {
             let x = left + (index / rows) as f64 * width;
-            let y = top + (index % rows) as f64 * LEGEND_ROW + 15.0;
+            let y = top + (index % rows) as f64 * LEGEND_ROW + 16.5;
             let text = fit(entry, palette::LABEL, width - LEGEND_GAP / 2.0);
             scene.text((x, y), text, Anchor::Left, palette::LABEL);
         }

@@ -36,13 +36,27 @@ pub fn svg(scene: &Scene) -> Result<String, String> {
         }
         backend.present().map_err(|error| error.to_string())?;
     }
+    Ok(finish(scene, &text, size))
+}
+
+/// Sets the size in pixels, the title, and the width of each text, so that any font of the viewer fits.
+fn finish(scene: &Scene, text: &str, size: (u32, u32)) -> String {
     let units = format!("width=\"{}\" height=\"{}\"", size.0, size.1);
     let pixels = format!("width=\"{}\" height=\"{}\" role=\"img\"", scene.width, scene.height);
-    let title = scene.title.replace('&', "&amp;").replace('<', "&lt;");
     let text = text.replacen(&units, &pixels, 1);
-    let head = text.find('>').map_or(0, |end| end + 1);
-    let head = if text.starts_with("<?") { text[head..].find('>').map_or(head, |end| head + end + 1) } else { head };
-    Ok(format!("{}\n<title>{title}</title>{}", &text[..head], &text[head..]))
+    let title = scene.title.replace('&', "&amp;").replace('<', "&lt;");
+    let (head, body) = text.split_at(text.find('>').map_or(0, |end| end + 1));
+    let mut finished = format!("{head}\n<title>{title}</title>");
+    let widths = scene.shapes.iter().filter_map(|shape| match shape {
+        Shape::Text { text, font, .. } => Some((text_width(text, *font) * SVG_UNITS).round()),
+        _ => None,
+    });
+    let mut parts = body.split("<text ");
+    finished.push_str(parts.next().unwrap_or_default());
+    for (part, width) in parts.zip(widths) {
+        finished.push_str(&format!("<text textLength=\"{width}\" lengthAdjust=\"spacingAndGlyphs\" {part}"));
+    }
+    finished
 }
 
 fn unit((x, y): (f64, f64)) -> (i32, i32) {

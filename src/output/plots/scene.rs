@@ -83,7 +83,10 @@ impl Scene {
         self.shapes.push(Shape::Line { points, width, ink });
     }
     pub fn text(&mut self, at: (f64, f64), text: impl Into<String>, anchor: Anchor, font: Font) {
-        self.shapes.push(Shape::Text { at, text: text.into(), anchor, font });
+        let text = text.into();
+        if !text.is_empty() {
+            self.shapes.push(Shape::Text { at, text, anchor, font });
+        }
     }
     pub fn columns(&mut self, columns: Vec<(f64, f64, f64, f64)>, ink: Ink) {
         if !columns.is_empty() {
@@ -93,7 +96,7 @@ impl Scene {
 }
 
 /// The family that viewers of SVG look for; the first is the one that is built in and measured.
-pub const FAMILY: &str = "Noto Sans, Open Sans, DejaVu Sans, Verdana, Arial, sans-serif";
+pub const FAMILY: &str = "Noto Sans, Open Sans, Segoe UI, Roboto, Helvetica, Arial, DejaVu Sans, sans-serif";
 
 static FACES: LazyLock<[FontRef<'static>; 2]> = LazyLock::new(|| {
     [notosans::REGULAR_TTF, notosans::BOLD_TTF]

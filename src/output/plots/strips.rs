@@ -7,16 +7,15 @@ use super::phases::Labels;
 use super::scene::{Anchor, Ink, Scene, fit, text_width};
 
 pub const WIDTH: f64 = 1_200.0;
-const LEFT: f64 = 104.0;
+const LEFT: f64 = 118.0;
 const RIGHT: f64 = WIDTH - 30.0;
-const TITLE_HEIGHT: f64 = 74.0;
-const HEADER_HEIGHT: f64 = 27.0;
+const HEADER_HEIGHT: f64 = 31.0;
 const STRIP_GAP: f64 = 13.0;
-const AXIS_HEIGHT: f64 = 52.0;
+const AXIS_HEIGHT: f64 = 58.0;
 const BOTTOM: f64 = 12.0;
 /// The height that a picture aims at, and bounds of a strip's height.
 const AIM: f64 = 700.0;
-const LOWEST: f64 = 54.0;
+const LOWEST: f64 = 50.0;
 const HIGHEST: f64 = 420.0;
 
 /// What a strip shows, from the back to the front.
@@ -94,7 +93,7 @@ impl Picture<'_> {
         let x_of = |seconds: f64| LEFT + (RIGHT - LEFT) * (seconds / runs.end_s).clamp(0.0, 1.0);
         let xs: Vec<f64> = runs.phases.iter().map(|phase| x_of(phase.from_s)).collect();
         let labels = Labels::arrange(&runs.phases, &xs, LEFT, RIGHT);
-        let top = TITLE_HEIGHT + labels.height();
+        let top = heading_height(&self.subtitle) + labels.height();
         let below = AXIS_HEIGHT + labels.legend_height(&runs.phases) + BOTTOM;
         let fixed: f64 = self.strips.iter().map(|strip| strip.header_height() + STRIP_GAP).sum();
         let weights: f64 = self.strips.iter().map(|strip| strip.weight).sum();
@@ -124,23 +123,49 @@ impl Picture<'_> {
     }
 }
 
+const WIDER: f64 = 1.08;
+const HEADING_WIDTH: f64 = WIDTH - 48.0;
+const SUBTITLE_LINE: f64 = 22.0;
+
 /// Title and subtitle at the top of a picture.
 pub fn heading(scene: &mut Scene, title: &str, subtitle: &str) {
-    let width = WIDTH - 48.0;
-    scene.text((24.0, 34.0), fit(title, palette::TITLE, width), Anchor::Left, palette::TITLE);
-    scene.text((24.0, 58.0), fit(subtitle, palette::SUBTITLE, width), Anchor::Left, palette::SUBTITLE);
+    scene.text((24.0, 35.0), fit(title, palette::TITLE, HEADING_WIDTH), Anchor::Left, palette::TITLE);
+    for (index, line) in subtitle_lines(subtitle).iter().enumerate() {
+        let at = (24.0, 62.0 + SUBTITLE_LINE * index as f64);
+        scene.text(at, fit(line, palette::SUBTITLE, HEADING_WIDTH), Anchor::Left, palette::SUBTITLE);
+    }
+}
+
+/// The height of title and subtitle.
+pub fn heading_height(subtitle: &str) -> f64 {
+    58.0 + SUBTITLE_LINE * subtitle_lines(subtitle).len() as f64
+}
+
+/// Breaks a subtitle after semicolons.
+fn subtitle_lines(subtitle: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for part in subtitle.split_inclusive("; ") {
+        match lines.last_mut() {
+            Some(line) if text_width(&format!("{line}{part}"), palette::SUBTITLE) <= HEADING_WIDTH => {
+                line.push_str(part);
+            }
+            _ => lines.push(part.to_owned()),
+        }
+    }
+    lines
 }
 
 /// Swatch, name and remark, on a plate so that no boundary of a phase crosses them.
 fn draw_header(scene: &mut Scene, (ink, name, note): &(Ink, String, String), base: f64) {
     let left = LEFT + 6.0;
     let name = fit(name, palette::NAME, (RIGHT - LEFT) * 0.45);
-    let after = left + 21.0 + text_width(&name, palette::NAME) + 14.0;
+    // A viewer's own font may be wider than the one that is measured.
+    let after = left + 23.0 + WIDER * text_width(&name, palette::NAME) + 12.0;
     let note = fit(note, palette::NOTE, RIGHT - after);
-    let end = if note.is_empty() { after - 14.0 } else { after + text_width(&note, palette::NOTE) };
-    scene.rect((left - 3.0, base - 15.0), (end + 5.0, base + 6.0), palette::WHITE);
-    scene.rect((left, base - 11.0), (left + 13.0, base + 2.0), *ink);
-    scene.text((left + 21.0, base), name, Anchor::Left, palette::NAME);
+    let end = if note.is_empty() { after - 14.0 } else { after + WIDER * text_width(&note, palette::NOTE) };
+    scene.rect((left - 3.0, base - 17.0), (end + 5.0, base + 7.0), palette::WHITE);
+    scene.rect((left, base - 12.5), (left + 14.0, base + 1.5), *ink);
+    scene.text((left + 23.0, base), name, Anchor::Left, palette::NAME);
     scene.text((after, base), note, Anchor::Left, palette::NOTE);
 }
 
@@ -168,7 +193,7 @@ impl Frame<'_> {
 
     fn strip(&self, scene: &mut Scene, strip: &Strip, top: f64, bottom: f64) {
         if let Some(header) = &strip.header {
-            draw_header(scene, header, top - 8.0);
+            draw_header(scene, header, top - 9.0);
         }
         let rows: usize = strip.layers.iter().map(Layer::rows).sum();
         let floor = if rows > 0 { bottom - rows as f64 * ROW_HEIGHT - ROWS_GAP } else { bottom };
@@ -176,7 +201,7 @@ impl Frame<'_> {
         for tick in &strip.ticks {
             scene.line(vec![(LEFT, y(tick.at)), (RIGHT, y(tick.at))], 1.0, palette::GRID);
             if !tick.text.is_empty() {
-                scene.text((LEFT - 8.0, y(tick.at) + 5.0), tick.text.clone(), Anchor::Right, palette::TICK);
+                scene.text((LEFT - 8.0, y(tick.at) + 5.5), tick.text.clone(), Anchor::Right, palette::TICK);
             }
         }
         for layer in &strip.layers {
@@ -220,7 +245,7 @@ impl Frame<'_> {
                 let font = super::scene::Font { ink: *ink, ..palette::NUMBER };
                 let at = (RIGHT - 5.0, y(*value) - 5.0);
                 let width = text_width(text, font);
-                scene.rect((at.0 - width - 3.0, at.1 - 12.0), (at.0 + 3.0, at.1 + 3.0), palette::WHITE.alpha(0.75));
+                scene.rect((at.0 - width - 3.0, at.1 - 13.5), (at.0 + 3.0, at.1 + 3.0), palette::WHITE.alpha(0.75));
                 scene.text(at, text.clone(), Anchor::Right, font);
             }
         }
@@ -248,8 +273,8 @@ impl Frame<'_> {
 
     /// A thin row of colour; equal neighbours are one piece.
     fn row(&self, scene: &mut Scene, name: &str, inks: &[Option<Ink>], top: f64) {
-        let font = super::scene::Font { size: 12.5, ..palette::LABEL };
-        scene.text((LEFT - 8.0, top + 9.5), fit(name, font, LEFT - 12.0), Anchor::Right, font);
+        let font = super::scene::Font { size: 14.0, ..palette::LABEL };
+        scene.text((LEFT - 8.0, top + 11.5), fit(name, font, LEFT - 12.0), Anchor::Right, font);
         let mut start = 0;
         while start < inks.len() {
             let same = inks[start..].iter().take_while(|&&ink| ink == inks[start]).count();
@@ -268,19 +293,19 @@ impl Frame<'_> {
         for tick in ticks {
             let x = self.x(tick.at);
             scene.line(vec![(x, y), (x, y + 6.0)], 1.2, palette::AXIS);
-            scene.text((x, y + 21.0), tick.text, Anchor::Middle, palette::TICK);
+            scene.text((x, y + 23.0), tick.text, Anchor::Middle, palette::TICK);
         }
-        scene.text(((LEFT + RIGHT) / 2.0, y + 42.0), title, Anchor::Middle, palette::TICK);
+        scene.text(((LEFT + RIGHT) / 2.0, y + 46.0), title, Anchor::Middle, palette::TICK);
         let warm = self.x(self.runs.warmup_s);
         if warm - LEFT > 4.0 {
-            scene.rect((LEFT, y + 31.0), (LEFT + 12.0, y + 43.0), palette::WARMUP);
-            scene.text((LEFT + 18.0, y + 42.0), "warm-up, not counted", Anchor::Left, palette::NOTE);
+            scene.rect((LEFT, y + 34.0), (LEFT + 12.0, y + 46.0), palette::WARMUP);
+            scene.text((LEFT + 18.0, y + 46.0), "warm-up, not counted", Anchor::Left, palette::NOTE);
         }
     }
 }
 
 /// Height of a thin row of colour, and the space above the first.
-const ROW_HEIGHT: f64 = 15.0;
+const ROW_HEIGHT: f64 = 17.0;
 const ROWS_GAP: f64 = 6.0;
 /// With more phases than this their boundaries are faint.
 const CROWDED: usize = 24;
