@@ -4,6 +4,8 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
 
+use super::screen;
+
 thread_local! {
     static IN_RUN: Cell<bool> = const { Cell::new(false) };
     /// Where the first panic of the run happened: the world raises it again with seed and event.
@@ -17,6 +19,17 @@ pub struct Bug {
     pub message: String,
     /// `file:line:column` of the source.
     pub place: Option<String>,
+}
+
+impl Bug {
+    /// Says what happened, and the command that meets it again.
+    pub fn tell(&self, again: &str) {
+        screen::tell(format_args!("  {}", self.message));
+        if let Some(place) = &self.place {
+            screen::tell(format_args!("  at {place}"));
+        }
+        screen::tell(format_args!("  meet it again with: {again}"));
+    }
 }
 
 /// Keeps panics inside runs from the terminal, where they would fall into the progress bar; with

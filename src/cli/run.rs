@@ -197,11 +197,7 @@ fn tell_bugs(args: &Args, plan: &Plan, bugs: &BTreeMap<Job, Bug>) -> Status {
     for (&job, bug) in bugs.iter().take(MOST_BUGS) {
         let (scenario, protocol) = (&plan.scenario(job).name, &plan.protocol(job).label);
         screen::error(format_args!("a bug in firedrill stopped {scenario} with {protocol} and seed {}", job.seed));
-        screen::tell(format_args!("  {}", bug.message));
-        if let Some(place) = &bug.place {
-            screen::tell(format_args!("  at {place}"));
-        }
-        screen::tell(format_args!("  meet it again with: {}", again(args, plan, job)));
+        bug.tell(&again(args, plan, job));
     }
     if bugs.len() > MOST_BUGS {
         screen::error(format_args!("and {} more runs were stopped by bugs", bugs.len() - MOST_BUGS));
