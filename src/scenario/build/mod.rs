@@ -91,13 +91,14 @@ impl Builder<'_> {
         Some(SimTime::from_nanos(time.as_nanos()))
     }
 
-    /// Whether the names of a list could all be read, so that an unknown name is no echo of another problem.
+    /// Whether the names of a list could all be read, and differ, so that an unknown name is no echo of another problem.
     fn names_are_whole(&self, list: &str) -> bool {
         let items = match list {
             "services" => self.root.list("services"),
             _ => self.root.get("topology").map_or(&[][..], |topology| topology.list("data_centers")),
         };
-        !items.is_empty() && items.iter().all(|item| item.text("id").is_some())
+        let names: std::collections::BTreeSet<_> = items.iter().filter_map(|item| item.text("id")).collect();
+        !names.is_empty() && names.len() == items.len()
     }
 
     fn unknown(&mut self, item: &Item, what: &str, known: &[String]) {

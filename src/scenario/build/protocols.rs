@@ -98,7 +98,7 @@ fn ack(builder: &mut Builder<'_>, item: &Item) -> Ack {
     let (Some(copies), Some(sites)) = (field.whole("copies"), field.whole("data_centers")) else { return Ack::All };
     if sites > copies {
         let place = field.get("data_centers").unwrap_or(field);
-        builder.add(place, format!("{copies} copies cannot be in {sites} data centers"));
+        builder.add(place, format!("{sites} data centers need more copies than {copies}"));
     }
     // Both are at most 1,000.
     Ack::Copies { copies: copies as u16, data_centers: sites as u16 }

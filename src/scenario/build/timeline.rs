@@ -127,7 +127,7 @@ fn surge(builder: &mut Builder<'_>, item: &Item, at: SimTime, lasts: Option<Dura
         let place = quote(&builder.topology.data_centers[place.index()].name);
         let field = item.get("from").unwrap_or(item);
         builder.add(field, format!("no load on {} comes from {place}", quote(name.as_text().unwrap_or_default())));
-    } else if asked.is_empty() {
+    } else if !loads.iter().any(|load| load.service == service) {
         let message = format!("there is no load on {}", quote(name.as_text().unwrap_or_default()));
         builder.add(name, message);
     }
