@@ -21,7 +21,7 @@ mod table;
 mod walk;
 
 pub use build::CUT_BY_TIME;
-pub use canonical::canonical;
+pub use canonical::{canonical, hash};
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use load::{LARGEST, Source, from_value, load};
 pub use schema::schema;

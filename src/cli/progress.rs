@@ -1,0 +1,38 @@
+//! Progress on standard error, for people at a terminal.
+
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A bar that counts runs, and is nothing where no one looks.
+#[derive(Debug)]
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    pub fn new(runs: u64, quiet: bool) -> Self {
+        if quiet || !io::stderr().is_terminal() {
+            return Self(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::with_draw_target(Some(runs), ProgressDrawTarget::stderr());
+        let template = if runs == 1 {
+            "{spinner} running, {elapsed}"
+        } else {
+            "{bar:40} {pos} of {len} runs, {elapsed}, {eta} left"
+        };
+        bar.set_style(
+            ProgressStyle::with_template(template).expect("the template is well formed").progress_chars("=> "),
+        );
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(bar)
+    }
+
+    pub fn step(&self) {
+        self.0.inc(1);
+    }
+
+    /// Leaves no trace on the terminal.
+    pub fn end(&self) {
+        self.0.finish_and_clear();
+    }
+}
