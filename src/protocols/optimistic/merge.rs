@@ -118,9 +118,12 @@ fn union_of_replica_sets(base: &Log, losers: &[&Chain]) -> Vec<NodeId> {
 /// A write of a losing branch.
 struct Instance {
     executed: Executed,
+    /// Its branch's place in the ranking of the losers.
     branch: u32,
+    /// Names its branch among the siblings of a key, in later merges too.
+    sibling: u32,
     foreign: bool,
-    /// Whether the base wrote the key after the branch forked from it.
+    /// Whether the base wrote the key after the branch forked from it; for siblings, or another loser.
     contended: bool,
 }
 
@@ -161,9 +164,11 @@ impl Collected {
         touched: &BTreeSet<u32>,
         segment: &mut Segment,
     ) {
+        let tip = segment.tip;
         let mut add = |executed: &Executed| {
             let contended = foreign || touched.contains(&executed.op.key());
-            self.instances.push(Instance { executed: *executed, branch, foreign, contended });
+            let sibling = tip.hash as u32;
+            self.instances.push(Instance { executed: *executed, branch, sibling, foreign, contended });
         };
         match &entry.data {
             Data::Op(executed) => add(executed),
@@ -213,6 +218,10 @@ fn settle(base: &Log, collected: Collected, policy: MergePolicy) -> (Merge, Summ
     let Collected { mut segments, mut instances, revoked, .. } = collected;
     segments.sort_by_key(|segment| segment.tip);
     instances.sort_by_key(|one| (one.executed.hlc, one.executed.key(), one.executed.op.digest(), one.branch));
+    if policy == MergePolicy::Siblings {
+        instances.sort_by_key(|one| one.branch);
+        contend(&mut instances);
+    }
     let mut settling = Settling {
         state: base.state().clone(),
         length: base.length() + 1,
@@ -231,6 +240,15 @@ fn settle(base: &Log, collected: Collected, policy: MergePolicy) -> (Merge, Summ
     summary.reapplied = merge.reapplied.len();
     summary.revoked = merge.journal.iter().filter(|one| one.why != Why::Changed).count();
     (merge, summary)
+}
+
+/// A key that the base did not write, and two losers did: neither of their values is the older one.
+fn contend(instances: &mut [Instance]) {
+    let mut first: BTreeMap<u32, u32> = BTreeMap::new();
+    for one in instances {
+        let owner = *first.entry(one.executed.op.key()).or_insert(one.branch);
+        one.contended |= owner != one.branch;
+    }
 }
 
 struct Settling {
@@ -330,7 +348,7 @@ impl Settling {
                 Op::Post { .. } => self.again(executed),
                 _ if !one.contended => Ok((Effect::Replace(executed.cell), executed.answer)),
                 _ if executed.answer == Answer::Swapped(false) => Ok((Effect::Superseded, executed.answer)),
-                _ => Ok((Effect::Sibling { cell: executed.cell, branch: one.branch }, executed.answer)),
+                _ => Ok((Effect::Sibling { cell: executed.cell, branch: one.sibling }, executed.answer)),
             },
         }
     }

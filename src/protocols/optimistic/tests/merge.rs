@@ -291,6 +291,27 @@ fn siblings_keep_the_values_of_both_sides() {
     assert_eq!(after.0.state().read(0).digest, 9, "a write that saw them all replaces them all");
 }
 
+/// The base did not write the key, two losers did: neither of theirs is the older one.
+#[test]
+fn siblings_keep_the_values_of_two_losers() {
+    let three = past().view(2, &[0, 1, 2]).confirm();
+    let two = past().view(2, &[3, 4]).confirm().put(2, 1, 0, 7, 30).put(2, 2, 0, 70, 50);
+    let one = past().view(2, &[4]).confirm().put(3, 1, 0, 8, 40).put(3, 2, 0, 80, 45);
+    let all = merged(&[&three, &two, &one], MergePolicy::Siblings);
+    assert!(values(&all.log, 0, &[70, 80]), "{:?}", all.log.state().read(0));
+}
+
+/// Three sides wrote the key; the third is merged later. Its value does not replace that of the second.
+#[test]
+fn siblings_of_one_merge_survive_the_next() {
+    let three = past().view(2, &[0, 1, 2]).confirm().put(1, 1, 0, 6, 30);
+    let two = past().view(2, &[3, 4]).confirm().put(2, 1, 0, 7, 31);
+    let one = past().view(2, &[4]).confirm().put(3, 1, 0, 8, 32);
+    let first = Branch(merged(&[&three, &two], MergePolicy::Siblings).log).view(3, &[0, 1, 2, 3]).confirm();
+    let all = merged(&[&first, &one], MergePolicy::Siblings);
+    assert!(values(&all.log, 0, &[6, 7, 8]), "{:?}", all.log.state().read(0));
+}
+
 #[test]
 fn replica_sets_merge_by_union() {
     let mut west = past().view(2, &[0, 1, 2]).confirm();
