@@ -222,11 +222,13 @@ fn settle(base: &Log, collected: Collected, policy: MergePolicy) -> (Merge, Summ
         instances.sort_by_key(|one| one.branch);
         contend(&mut instances);
     }
+    let (changed, revoked): (Vec<_>, Vec<_>) = revoked.into_iter().partition(|one| one.why == Why::Changed);
     let mut settling = Settling {
         state: base.state().clone(),
         length: base.length() + 1,
         merge: Merge { segments, ..Merge::default() },
         decided: BTreeMap::new(),
+        changed: BTreeSet::new(),
         summary: Summary::default(),
     };
     for one in revoked {
@@ -234,6 +236,9 @@ fn settle(base: &Log, collected: Collected, policy: MergePolicy) -> (Merge, Summ
     }
     for one in &instances {
         settling.decide(one, policy);
+    }
+    for one in changed {
+        settling.carry_changed(one);
     }
     let Settling { mut merge, mut summary, .. } = settling;
     merge.journal.sort_by_key(|one| one.write);
@@ -258,6 +263,8 @@ struct Settling {
     merge: Merge,
     /// Writes of the losers that this merge has dealt with; true: revoked.
     decided: BTreeMap<WriteKey, bool>,
+    /// Live writes that this merge records as changed.
+    changed: BTreeSet<WriteKey>,
     summary: Summary,
 }
 
@@ -268,9 +275,15 @@ impl Settling {
             return;
         }
         let why = if one.why == Why::Foreign { Why::Foreign } else { Why::Earlier };
-        if one.why != Why::Changed {
-            self.decided.insert(one.write, true);
-            self.merge.journal.push(Journaled { why, ..one });
+        self.decided.insert(one.write, true);
+        self.merge.journal.push(Journaled { why, ..one });
+    }
+
+    /// A write that a losing branch knew to be live with another answer than was told: so it is here.
+    fn carry_changed(&mut self, one: Journaled) {
+        let live = matches!(self.state.fate(one.write), Fate::Live(_) | Fate::Settled);
+        if live && !self.state.changed(one.write) && self.changed.insert(one.write) {
+            self.merge.journal.push(one);
         }
     }
 
@@ -307,7 +320,7 @@ impl Settling {
     fn journal(&mut self, one: &Instance, why: Why) {
         let Executed { op, hlc, .. } = one.executed;
         let write = one.executed.key();
-        if why != Why::Changed || !self.merge.journal.iter().any(|kept| kept.write == write) {
+        if why != Why::Changed || self.changed.insert(write) {
             self.merge.journal.push(Journaled { write, op: Some(op), hlc, why });
         }
     }

@@ -161,6 +161,18 @@ fn a_write_that_is_live_with_another_result_is_changed_and_journaled() {
     }
 }
 
+/// What a losing branch knew to be changed stays on record in the history that takes it in.
+#[test]
+fn a_loser_passes_on_what_it_knew_to_be_changed() {
+    let three = past().view(2, &[0, 1, 2]).confirm().swap(1, 1, 5, 7, 20);
+    let two = past().view(2, &[3, 4]).confirm().put(2, 1, 0, 8, 15).swap(1, 1, 5, 7, 25);
+    let lone = Branch(merged(&[&three, &two], MergePolicy::Replay).log).view(3, &[0]).confirm();
+    let larger = Branch(three.0.clone()).view(4, &[1, 2]).confirm();
+    let again = merged(&[&lone, &larger], MergePolicy::Replay);
+    assert!(again.log.chain().passes(larger.0.tip()));
+    assert_eq!(why(&again.log, key(1, 1)), Some(Why::Changed));
+}
+
 #[test]
 fn live_in_the_base_beats_revoked_in_a_loser() {
     let west = past().view(2, &[0]).confirm().put(1, 1, 0, 7, 20);
