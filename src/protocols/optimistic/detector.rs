@@ -25,8 +25,10 @@ pub struct Known {
     // As primary, of a member of the installed view.
     /// The life of the member that `matched` is about.
     pub incarnation: u64,
-    /// Its life before that: what still arrives from it is void.
+    /// Its life before that: what still arrives from it is void for a while.
     pub former: u64,
+    /// When its present life was first heard.
+    pub renewed: LocalTime,
     /// Position up to which it holds this log durably.
     pub matched: u64,
     /// Since when entries wait for it without progress.
@@ -262,8 +264,10 @@ impl Replica {
         }
         let now = cx.now;
         let my_view = self.view_id();
+        let listen = self.config.listen();
         let known = self.known(from);
-        if known.former == beat.incarnation && beat.incarnation != 0 {
+        // No longer: what was taken for its next life may have been a corrupted heartbeat.
+        if known.former == beat.incarnation && beat.incarnation != 0 && now.since(known.renewed) <= listen {
             return;
         }
         known.heard = Some(now);
@@ -271,6 +275,7 @@ impl Replica {
             // It started anew: what it acknowledged in its former life may be gone.
             known.former = known.incarnation;
             known.incarnation = beat.incarnation;
+            known.renewed = now;
             known.matched = 0;
             known.probe = 0;
         }

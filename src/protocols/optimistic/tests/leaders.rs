@@ -169,6 +169,24 @@ fn a_primary_whose_storage_does_not_answer_steps_down() {
     assert!(stage.is_done(asked), "another leads");
 }
 
+/// One heartbeat was corrupted in flight and bears a false incarnation. The true one is not taken for a
+/// former life for ever.
+#[test]
+fn a_corrupted_incarnation_does_not_deafen() {
+    let mut stage = Stage::settled(3);
+    stage.flights.clear();
+    stage.run(600);
+    let report = stage.replica(B).peers[&A].report.clone().expect("A was heard");
+    let mut false_beat = (*report).clone();
+    false_beat.incarnation ^= 0xdead;
+    stage.deliver(A, B, super::super::message::Message::Heartbeat(std::rc::Rc::new(false_beat)));
+    stage.run(2_000);
+    assert_eq!(stage.replica(B).peers[&A].incarnation, stage.replica(A).incarnation);
+    stage.run(20_000);
+    assert!(stage.legitimate(&stage.nodes()));
+    assert_eq!(stage.noted(|_, note| matches!(note, Note::Suspected(_))), 0);
+}
+
 /// A late heartbeat of a former life does not void what the present one acknowledged.
 #[test]
 fn a_late_heartbeat_of_a_former_life_is_void() {
