@@ -73,7 +73,7 @@ impl Replica {
     pub(super) fn tick(&mut self, cx: &mut Cx<'_>) {
         cx.set_timer(Timer::Tick, self.options().heartbeat);
         self.notice_gap(cx);
-        self.ticks += 1;
+        self.ticks = self.ticks.wrapping_add(1);
         self.sanity(cx);
         self.note_suspicions(cx);
         self.thaw_if_due(cx);

@@ -156,7 +156,11 @@ impl Replica {
         self.installing = None;
         self.confirm_length = None;
         self.acked_length = 0;
-        self.disk.durable = self.disk.durable.min(self.log.length());
+        let length = self.log.length();
+        self.disk.durable = self.disk.durable.min(length);
+        for (_, _, end) in &mut self.disk.pending {
+            *end = (*end).min(length);
+        }
         for known in self.peers.values_mut() {
             known.matched = 0;
             known.branch = None;
