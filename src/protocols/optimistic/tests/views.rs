@@ -95,6 +95,16 @@ fn a_repeated_proposal_never_freezes_again() {
     assert!(!stage.replica(B).status().frozen, "installed");
 }
 
+/// Attempts of one leader reach a member out of order. The late one must not take the place of the newer.
+#[test]
+fn an_overtaken_proposal_does_not_replace_the_one_that_overtook_it() {
+    let mut stage = Stage::settled(3);
+    let (first, second) = (proposal(&stage, 1), proposal(&stage, 2));
+    propose(&mut stage, &second);
+    propose(&mut stage, &first);
+    assert_eq!(stage.replica(B).frozen.map(|frozen| frozen.id), Some(second.id()));
+}
+
 #[test]
 fn only_the_candidate_may_propose() {
     let mut stage = Stage::settled(3);
