@@ -24,11 +24,15 @@ impl Replica {
         let entry = self.log.push(data);
         self.write(Record::Append(vec![entry.clone()]), cx);
         self.send_entries(base, &[entry], &self.others(), cx);
+        self.arm_retransmit(cx);
+        self.log.length()
+    }
+
+    fn arm_retransmit(&mut self, cx: &mut Cx<'_>) {
         if !self.others().is_empty() && !self.service.retransmit_armed {
             self.service.retransmit_armed = true;
             cx.set_timer(Timer::Retransmit, self.config.retransmit_after());
         }
-        self.log.length()
     }
 
     fn send_entries(&self, base: Tip, entries: &[Rc<Entry>], to: &[NodeId], cx: &mut Cx<'_>) {
@@ -44,10 +48,7 @@ impl Replica {
     pub(super) fn probe(&mut self, cx: &mut Cx<'_>) -> u64 {
         self.probes += 1;
         self.send_entries(self.log.tip(), &[], &self.others(), cx);
-        if !self.others().is_empty() && !self.service.retransmit_armed {
-            self.service.retransmit_armed = true;
-            cx.set_timer(Timer::Retransmit, self.config.retransmit_after());
-        }
+        self.arm_retransmit(cx);
         self.probes
     }
 
@@ -158,7 +159,8 @@ impl Replica {
         let chain = self.log.chain();
         let matched = self.peers[&to].matched;
         // Of a member that started anew nothing is known: an empty message makes it tell where it is.
-        let base = if matched < chain.base.tip.length { self.log.length() } else { matched };
+        let unknown = matched < self.view_length || matched < chain.base.tip.length;
+        let base = if unknown { self.log.length() } else { matched };
         let entries = chain.after(base);
         let entries = &entries[..entries.len().min(WINDOW)];
         // A corrupted position is put right at the next tick.
@@ -181,12 +183,19 @@ impl Replica {
             return;
         }
         for node in lagging {
-            if self.peers[&node].matched >= self.view_length {
+            if self.has_installed(node) {
                 self.send_missing(node, cx);
             }
         }
         self.service.retransmit_armed = true;
         cx.set_timer(Timer::Retransmit, self.config.retransmit_after());
+    }
+
+    /// Whether a member has the view: it acknowledged its entry, or says so after a restart.
+    fn has_installed(&self, member: NodeId) -> bool {
+        let known = &self.peers[&member];
+        let reports = || known.report.as_ref().is_some_and(|report| report.view == self.view_id());
+        known.matched >= self.view_length || reports()
     }
 
     /// The position up to which every member of the view is durable, this node included.
@@ -276,6 +285,9 @@ impl Replica {
                 known.waiting_since = Some(now);
                 self.failed(node, patience, cx);
             }
+        }
+        if self.common_length() < length {
+            self.arm_retransmit(cx);
         }
         self.evict_if_needed(cx);
         self.compact_to(self.floor(), cx);

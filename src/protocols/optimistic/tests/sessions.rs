@@ -156,6 +156,18 @@ fn a_latest_read_is_confirmed_by_every_member_after_it_came() {
     assert!(stage.is_done(missing), "asked again");
 }
 
+/// A member that a latest read waits for restarts meanwhile.
+#[test]
+fn a_latest_read_outlives_the_restart_of_a_member() {
+    let mut stage = Stage::settled_with(3, |options| options.reads = ReadLevel::Latest);
+    stage.crash(C);
+    let asked = stage.ask(A, read(1, 0, None));
+    stage.run(100);
+    stage.boot(C);
+    stage.run(2_000);
+    assert!(stage.is_done(asked), "{:#?}", stage.notes);
+}
+
 #[test]
 fn level_any_is_answered_by_every_replica() {
     let mut stage = Stage::settled_with(3, |options| options.reads = ReadLevel::Any);

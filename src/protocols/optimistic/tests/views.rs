@@ -268,3 +268,29 @@ fn a_crashed_primary_brings_its_tail_back() {
         assert!(replica.journaled(key(1, 1)) && !replica.applied(key(1, 1)), "the tail is in the journal");
     }
 }
+
+/// A member crashes and is back before anyone suspects it: its log is whole, so nothing has to change.
+#[test]
+fn a_member_that_restarts_at_once_stays_in_the_view() {
+    let mut stage = Stage::settled(3);
+    let asked = stage.ask(A, post(1, 1));
+    stage.run(1_000);
+    assert!(stage.is_done(asked));
+    stage.crash(C);
+    stage.boot(C);
+    stage.run(20_000);
+    assert!(stage.legitimate(&stage.nodes()));
+    assert_eq!(stage.noted(|_, note| matches!(note, Note::HeldDown { .. })), 0, "{:#?}", stage.notes);
+}
+
+/// As before, with a write under way that the member missed.
+#[test]
+fn a_write_that_a_restarting_member_missed_is_sent_again() {
+    let mut stage = Stage::settled(3);
+    stage.crash(C);
+    let asked = stage.ask(A, post(1, 1));
+    stage.run(100);
+    stage.boot(C);
+    stage.run(2_000);
+    assert!(stage.is_done(asked), "{:#?}", stage.notes);
+}
