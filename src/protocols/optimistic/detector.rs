@@ -33,6 +33,8 @@ pub struct Known {
     pub matched: u64,
     /// Since when entries wait for it without progress.
     pub waiting_since: Option<LocalTime>,
+    /// The position after which a gap was last filled, and when.
+    pub refilled: Option<(u64, LocalTime)>,
     /// The greatest probe that it answered.
     pub probe: u64,
     /// What it said of its log when it accepted the proposal.

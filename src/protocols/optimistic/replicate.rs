@@ -38,8 +38,8 @@ impl Replica {
     fn send_entries(&self, base: Tip, entries: &[Rc<Entry>], to: &[NodeId], cx: &mut Cx<'_>) {
         let Some(view) = self.view_id() else { return };
         let entries: Rc<[Rc<Entry>]> = entries.into();
+        let (probe, floor) = (self.probes, self.floor());
         for &node in to {
-            let (probe, floor) = (self.probes, self.floor());
             cx.send(node, Message::Replicate(Replicate { view, base, entries: entries.clone(), probe, floor }));
         }
     }
@@ -150,9 +150,20 @@ impl Replica {
             known.waiting_since = (tip.length < length).then_some(now);
         }
         if gap {
-            self.send_missing(from, cx);
+            self.fill_gap(from, cx);
         }
         self.advance(cx);
+    }
+
+    /// Of the many entries that arrive after a lost one each finds the gap; it is filled once a period.
+    fn fill_gap(&mut self, member: NodeId, cx: &mut Cx<'_>) {
+        let (now, patience) = (cx.now, self.config.retransmit_after());
+        let known = self.known(member);
+        let again = known.refilled.is_some_and(|(from, at)| from == known.matched && now.since(at) < patience);
+        if !again {
+            known.refilled = Some((known.matched, now));
+            self.send_missing(member, cx);
+        }
     }
 
     fn send_missing(&self, to: NodeId, cx: &mut Cx<'_>) {

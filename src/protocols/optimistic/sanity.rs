@@ -61,6 +61,7 @@ impl Replica {
             known.forget_at = known.forget_at.min(now + hold.max(Duration::from_secs(1)).saturating_mul(8));
             known.waiting_since = known.waiting_since.map(|since| since.min(now));
             known.renewed = known.renewed.min(now);
+            known.refilled = known.refilled.filter(|&(_, at)| at <= now);
             known.fetching = known.fetching.filter(|&since| since <= now);
         }
     }

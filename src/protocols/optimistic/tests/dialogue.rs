@@ -121,6 +121,31 @@ fn entries_that_overtook_each_other_are_put_in_order() {
     assert_eq!(stage.replica(B).tip(), stage.replica(A).tip());
 }
 
+/// One entry is lost while many more are under way: each of them finds a gap, but the missing ones are sent
+/// again once, not once for each.
+#[test]
+fn one_lost_entry_makes_no_storm() {
+    let mut stage = Stage::settled(2);
+    for number in 1..=101 {
+        stage.ask(A, post(1, number));
+    }
+    let mut replications = stage.take("Replicate", A, B);
+    replications.remove(0);
+    for message in replications {
+        stage.deliver(A, B, message);
+    }
+    let mut sent = 0;
+    let end = stage.now + crate::time::Duration::from_millis(300);
+    stage.run_until(end, |flight| {
+        if let Message::Replicate(replicate) = &flight.message {
+            sent += replicate.entries.len();
+        }
+        true
+    });
+    assert_eq!(stage.replica(B).tip(), stage.replica(A).tip());
+    assert!(sent <= 303, "{sent} entries were sent again");
+}
+
 #[test]
 fn an_acknowledgement_of_a_former_life_is_void() {
     let mut stage = Stage::settled(2);
