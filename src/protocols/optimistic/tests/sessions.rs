@@ -105,6 +105,23 @@ fn a_retry_of_a_revoked_number_is_never_executed() {
     }
 }
 
+/// The clients of the first notices are gone for good; the others are told all the same.
+#[test]
+fn silent_clients_do_not_starve_the_notices_of_others() {
+    let mut stage = Stage::settled_with(3, |options| options.merge = MergePolicy::RankWins);
+    stage.isolate(&[A, B], &[C]);
+    stage.run(8_000);
+    for number in 1..=700 {
+        stage.ask(C, post(number, 1));
+    }
+    stage.run(2_000);
+    stage.heal();
+    stage.run(10_000);
+    stage.told.sort_unstable();
+    stage.told.dedup();
+    assert_eq!(stage.told.len(), 700);
+}
+
 #[test]
 fn a_read_waits_for_an_unacknowledged_write_of_its_key_only() {
     let mut stage = Stage::settled(3);
