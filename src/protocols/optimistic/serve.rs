@@ -120,7 +120,10 @@ impl Replica {
     fn serve_write(&mut self, held: Held, cx: &mut Cx<'_>) {
         let Request { op, client, number, floor, fresh, .. } = held.request;
         let key = held.request.write_key();
+        let floor_held = self.log.state().session(client).map_or(0, |session| session.floor);
         match self.log.state().fate(key) {
+            // A straggler: the client has its final answer, which was not that this was executed.
+            Fate::New if number < floor_held => cx.reply(held.id, Outcome::Refused),
             Fate::New if self.is_expired(&held.request, cx) && !fresh => cx.reply(held.id, Outcome::SessionUnknown),
             Fate::New => {
                 self.hlc = (self.hlc + 1).max(cx.wall.as_nanos());

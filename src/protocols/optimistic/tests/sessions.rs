@@ -69,6 +69,19 @@ fn an_expired_session_is_unknown_and_a_fresh_one_begins() {
     assert!(!stage.replica(A).applied(key(1, 3)));
 }
 
+/// A straggler in the network: its client has long had a final answer, perhaps that it failed.
+#[test]
+fn a_number_below_the_floor_is_not_executed() {
+    let mut stage = Stage::settled(3);
+    let later = stage.ask(A, Request { floor: 5, fresh: true, ..post(1, 5) });
+    stage.run(100);
+    assert!(stage.is_done(later));
+    let straggler = stage.ask(A, Request { floor: 3, ..post(1, 3) });
+    stage.run(100);
+    assert_eq!(stage.outcome(straggler), Some(Outcome::Refused));
+    assert!(!stage.replica(A).applied(key(1, 3)));
+}
+
 /// A write is acknowledged by the smaller side of a split, and revoked when the sides meet.
 fn revoked_write() -> Stage {
     let mut stage = Stage::settled_with(3, |options| options.merge = MergePolicy::RankWins);
