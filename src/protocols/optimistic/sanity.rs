@@ -203,15 +203,18 @@ impl Replica {
         if !self.incumbent {
             return;
         }
+        let last_view = self.log.state().last_view;
+        let base = self.log.chain().base.clone();
         let names_view = |at: u64| {
             self.log.chain().entry(at).is_some_and(|entry| match &entry.data {
-                Data::Confirm { view } => Some(*view) == self.log.state().last_view.map(|view| view.tip),
+                Data::Confirm { view } => Some(*view) == last_view.map(|view| view.tip),
                 _ => false,
             })
         };
+        let compacted = |at: u64| at <= base.tip.length && base.state.confirmed == last_view;
         if let Some(at) = self.confirm_length
-            && at > self.log.chain().base.tip.length
             && !names_view(at)
+            && !compacted(at)
         {
             self.confirm_length = (self.view_length + 1..=length).find(|&at| names_view(at));
             self.service.confirmed &= self.confirm_length.is_some();

@@ -177,6 +177,18 @@ fn a_replication_of_another_view_or_sender_is_ignored() {
     assert_eq!(stage.replica(B).tip(), stage.replica(A).tip());
 }
 
+/// A position of the Confirm that a fault made too small would let everything through before the Confirm is
+/// on every member.
+#[test]
+fn a_corrupted_confirm_position_is_put_right() {
+    let mut stage = Stage::settled(3);
+    let right = stage.replica(A).confirm_length;
+    assert!(right.is_some());
+    stage.replica_mut(A).confirm_length = Some(0);
+    stage.run(600);
+    assert_eq!(stage.replica(A).confirm_length, right);
+}
+
 #[test]
 fn bulk_state_moves_in_chunks_while_both_sides_serve() {
     let mut stage = Stage::settled_with(3, |options| {
