@@ -455,7 +455,7 @@ impl Replica {
         self.change = None;
         self.attempts = 0;
         self.unsettled_since = None;
-        self.incumbent = view.coordinator == self.me();
+        self.incumbent = view.coordinator == self.me() && view.incarnation == self.incarnation;
         self.view = Some(view);
         self.absorb_clock(cx);
         for known in self.peers.values_mut() {

@@ -294,3 +294,22 @@ fn a_write_that_a_restarting_member_missed_is_sent_again() {
     stage.run(2_000);
     assert!(stage.is_done(asked), "{:#?}", stage.notes);
 }
+
+/// A pause that outlasts T_suspect ends a life: an installation that was under way does not make the node a
+/// primary under the name of its former life.
+#[test]
+fn an_installation_of_a_former_life_makes_no_incumbent() {
+    let mut stage = Stage::with(2, |_| {});
+    stage.seats[A.index()].disk_held = true;
+    while stage.replica(A).installing.is_none() {
+        stage.run(1);
+    }
+    stage.now = stage.replica(A).last_tick + crate::time::Duration::from_millis(3_001);
+    stage.step(A, Input::Timeout(super::super::Timer::Tick));
+    assert!(stage.replica(A).installing.is_some(), "its write is still under way");
+    stage.sync(A);
+    assert!(stage.replica(A).view.is_some() && !stage.replica(A).serving(), "it listens first");
+    stage.seats[A.index()].disk_held = false;
+    stage.run(20_000);
+    assert!(stage.legitimate(&stage.nodes()));
+}
