@@ -208,3 +208,19 @@ fn bulk_state_moves_in_chunks_while_both_sides_serve() {
     assert!(stage.legitimate(&stage.nodes()));
     assert_eq!(stage.noted(|node, note| node == A && matches!(note, crate::machine::Note::Abandoned { .. })), 0);
 }
+
+/// What is held of a chain may have been cut off since; the asker's own log may share more with it.
+#[test]
+fn a_fetch_is_answered_from_the_last_common_position() {
+    let mut stage = Stage::settled(2);
+    for number in 1..=50 {
+        stage.ask(A, post(1, number));
+    }
+    stage.run(100);
+    let chain = stage.replica(A).log.chain();
+    let at = |length| Tip { length, hash: chain.hash_at(length).expect("retained") };
+    let have = [Tip { length: 60, hash: 1 }, Tip::default(), at(40), at(20)].into();
+    stage.deliver(B, A, Message::Fetch { have });
+    let branches = stage.take("Branch", A, B);
+    assert!(matches!(&branches[..], [Message::Branch { delta, .. }] if delta.from.length == 40), "{branches:?}");
+}
