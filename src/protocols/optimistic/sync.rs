@@ -59,7 +59,7 @@ impl Replica {
     pub(super) fn fetch_received(&mut self, from: NodeId, have: &[Tip], cx: &mut Cx<'_>) {
         let chain = self.log.chain();
         let durable = self.durable_tip();
-        let common = have.iter().copied().find(|tip| tip.length <= durable.length && chain.passes(*tip));
+        let common = have.iter().copied().filter(|tip| tip.length <= durable.length && chain.passes(*tip)).max();
         let (start, image) = match common {
             Some(tip) => (tip, None),
             None => (chain.base.tip, Some(chain.base.clone())),
