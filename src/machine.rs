@@ -183,6 +183,8 @@ pub struct Status {
     pub candidate: Option<NodeId>,
     /// Nodes that this leader keeps out of its view for now: held down after failures, or still catching up.
     pub held: Vec<NodeId>,
+    /// Its own storage does not answer: it takes no part until it does.
+    pub impaired: bool,
 }
 
 /// Writes that a machine, or a disk, accounts for.

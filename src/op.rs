@@ -160,6 +160,9 @@ pub enum Outcome {
     SessionUnknown,
     /// An attempt: ask there (or anywhere, when unknown).
     Redirect { hint: Option<NodeId> },
+    /// An attempt: this replica began to execute it and cannot see it through. It may or may not take
+    /// effect; ask there (or anywhere) under the same number.
+    Unfinished { hint: Option<NodeId> },
     /// An attempt: no process, a full queue, or not ready. Ask elsewhere.
     Refused,
     /// An attempt: this replica does not cover what the session has seen. The client notes the anomaly

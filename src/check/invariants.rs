@@ -11,8 +11,9 @@ use crate::world::Replicas;
 pub struct Invariants {
     /// Each acknowledged write is on every member of the view: promised by this protocol and ack rule.
     on_every_member: bool,
-    /// State was overwritten by a fault, and no legitimate state was seen since: nothing is promised.
-    suspended: bool,
+    /// When state is overwritten by faults, each with when it is put right at the latest: nothing is promised
+    /// in between.
+    rests: Vec<(SimTime, SimTime)>,
     violation: Option<String>,
     /// How often something was checked: a verdict of nothing checked is no verdict.
     checks: u64,
@@ -22,18 +23,12 @@ pub struct Invariants {
 }
 
 impl Invariants {
-    pub fn new(on_every_member: bool) -> Self {
-        Self { on_every_member, suspended: false, violation: None, checks: 0, confirmed: None, chain_broken: None }
+    pub fn new(on_every_member: bool, rests: Vec<(SimTime, SimTime)>) -> Self {
+        Self { on_every_member, rests, violation: None, checks: 0, confirmed: None, chain_broken: None }
     }
 
-    /// A transient fault overwrites state.
-    pub fn suspend(&mut self) {
-        self.suspended = true;
-    }
-
-    /// The service is in a legitimate state again.
-    pub fn resume(&mut self) {
-        self.suspended = false;
+    fn rests(&self, now: SimTime) -> bool {
+        self.rests.iter().any(|&(from, until)| from <= now && now < until)
     }
 
     pub fn violation(&self) -> Option<&str> {
@@ -57,7 +52,7 @@ impl Invariants {
 
     /// After a step of `node`: within a view, a member's log is a prefix of its primary's (I1).
     pub fn stepped<M: Machine>(&mut self, now: SimTime, node: NodeId, replicas: &Replicas<'_, M>) {
-        if self.suspended {
+        if self.rests(now) {
             return;
         }
         let Some(machine) = replicas.machine(node) else { return };
@@ -74,7 +69,7 @@ impl Invariants {
 
     /// A write was acknowledged by `node` at `token`: it is durable on every member of the view (I1).
     pub fn acknowledged<M: Machine>(&mut self, now: SimTime, node: NodeId, token: Tip, replicas: &Replicas<'_, M>) {
-        if self.suspended || !self.on_every_member {
+        if self.rests(now) || !self.on_every_member {
             return;
         }
         let Some(primary) = replicas.machine(node) else { return };

@@ -21,7 +21,7 @@ pub fn legitimate<M: Machine>(replicas: &Replicas<'_, M>, members: Members) -> R
         .iter()
         .filter(|&&node| !replicas.paused(node))
         .filter_map(|&node| Some((node, replicas.machine(node)?.status())))
-        .filter(|(node, status)| status.replica_set.contains(node))
+        .filter(|(node, status)| status.replica_set.contains(node) && !status.impaired)
         .collect();
     for component in components(replicas, &live) {
         let complete = component

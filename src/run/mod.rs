@@ -28,7 +28,7 @@ use crate::world::topology::Topology;
 use crate::world::{Replicas, ServiceSpec, World, WorldConfig};
 
 use self::lines::{Lines, Names};
-use self::stage::{OBSERVE_EVERY, Seat, Stage};
+use self::stage::{AFTER_CORRUPTION, OBSERVE_EVERY, Seat, Stage};
 
 /// All that a run leaves behind: the content of `result.json`, and the rows of its time series.
 /// It holds no wall-clock time, path or host name.
@@ -158,6 +158,7 @@ pub struct Probe {
     pub replica_set: Option<Vec<NodeId>>,
     /// When, at which machine, and which replica set is asked for, of the first service.
     pub reconfigure: Vec<(SimTime, NodeId, Vec<NodeId>)>,
+    pub keep: Keep,
 }
 
 /// Runs the optimistic mechanism under a probe, with what checkers need kept in memory.
@@ -184,7 +185,7 @@ pub fn run_probed(
         on_every_member: options.ack == optimistic::Ack::All,
         durable_before_ack: options.ack != optimistic::Ack::None,
     };
-    drive::<optimistic::Replica>(scenario, "optimistic", seed, Keep::default(), Some(probe), &setup)
+    drive::<optimistic::Replica>(scenario, "optimistic", seed, probe.keep, Some(probe), &setup)
 }
 
 /// What checkers need beyond a result.
@@ -336,22 +337,22 @@ fn stage(
         end: SimTime::ZERO + scenario.duration,
     };
     let disturbances = phases::disturbances(scenario);
+    let corruptions = scenario.timeline.iter().filter(|fault| matches!(fault.action, Action::Corrupt { .. }));
+    let rests: Vec<_> = corruptions.map(|fault| (fault.at, fault.at + AFTER_CORRUPTION)).collect();
     let seats = scenario.services.iter().map(|service| Seat {
         recorder: Recorder::new(windows, disturbances.clone(), service.replicas.len(), scenario.duration),
-        invariants: Invariants::new(on_every_member),
+        invariants: Invariants::new(on_every_member, rests.clone()),
     });
     let mut edges: Vec<SimTime> = windows.iter().flat_map(|window| [window.from, window.to]).collect();
     edges.sort_unstable();
     edges.dedup();
-    let corrupts = scenario.timeline.iter().map(|fault| matches!(fault.action, Action::Corrupt { .. })).collect();
     let names = Names {
         services: scenario.services.iter().map(|service| service.name.clone()).collect(),
         nodes: topology.nodes.iter().map(|node| node.name.clone()).collect(),
         places: topology.data_centers.iter().map(|site| site.name.clone()).collect(),
     };
     let lines = Lines::new(names, keep.history, keep.trace);
-    let mut stage =
-        Stage::new(Clients::new(plan, seed), seats.collect(), edges, corrupts, longest_deadline(scenario), lines);
+    let mut stage = Stage::new(Clients::new(plan, seed), seats.collect(), edges, longest_deadline(scenario), lines);
     if examine {
         stage.kept = Some(Examined::default());
     }

@@ -17,6 +17,9 @@ use super::{Examined, Installed};
 /// How often the world is looked at: the resolution of convergence times.
 pub const OBSERVE_EVERY: Duration = Duration::from_millis(100);
 
+/// After state was overwritten, the checks of each event rest for this long.
+pub const AFTER_CORRUPTION: Duration = Duration::from_secs(30);
+
 /// What the front holds of one service.
 pub struct Seat {
     pub recorder: Recorder,
@@ -42,8 +45,6 @@ pub struct Stage {
     acts: Vec<Act>,
     /// Edges of windows: traffic is read there.
     edges: Vec<SimTime>,
-    /// Timeline entries that overwrite state.
-    corrupts: Vec<bool>,
     /// Seconds after which no request that started then is open.
     patience: u64,
     /// For checkers, if asked for.
@@ -53,14 +54,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    pub fn new(
-        clients: Clients,
-        seats: Vec<Seat>,
-        edges: Vec<SimTime>,
-        corrupts: Vec<bool>,
-        deadline: Duration,
-        lines: Lines,
-    ) -> Self {
+    pub fn new(clients: Clients, seats: Vec<Seat>, edges: Vec<SimTime>, deadline: Duration, lines: Lines) -> Self {
         let patience = deadline.as_nanos().div_ceil(1_000_000_000) + 2;
         Self {
             clients,
@@ -68,7 +62,6 @@ impl Stage {
             reads: Vec::new(),
             acts: Vec::new(),
             edges,
-            corrupts,
             patience,
             kept: None,
             lines,
@@ -212,9 +205,6 @@ impl<M: Machine> Front<M> for Stage {
     }
 
     fn fault(&mut self, now: SimTime, what: &FaultNews<'_>, _replicas: &AllReplicas<'_, M>) {
-        if what.begins && what.index.is_some_and(|index| self.corrupts[index]) {
-            self.seats.iter_mut().for_each(|seat| seat.invariants.suspend());
-        }
         let at = now.as_secs_f64();
         if what.begins && what.depends_on_protocol {
             self.notes.push(format!(
@@ -242,7 +232,6 @@ impl<M: Machine> Front<M> for Stage {
             }
             if seat.recorder.unsettled(now) && legitimate(&replicas, Members::All).is_ok() {
                 seat.recorder.legitimate(now);
-                seat.invariants.resume();
             }
         }
     }

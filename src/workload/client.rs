@@ -284,6 +284,13 @@ impl Clients {
                     self.try_next(now, ticket.slot, hint, out);
                 }
             }
+            // The attempt stays unresolved: it may still take effect.
+            Outcome::Unfinished { hint } => {
+                if self.awaits(ticket.slot, attempt) {
+                    let hint = hint.and_then(|node| self.introduce(ticket.slot, node));
+                    self.try_next(now, ticket.slot, hint, out);
+                }
+            }
             Outcome::Refused => {
                 if self.resolve(ticket.slot, attempt) {
                     self.try_next(now, ticket.slot, None, out);

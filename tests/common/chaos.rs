@@ -38,6 +38,11 @@ pub fn chaos(seed: u64, kinds: Kinds) -> (Scenario, Options) {
         let lasts = Duration::from_millis(200 + stream.below(longest));
         let kind = enabled[stream.below(enabled.len() as u64) as usize];
         let mut one = random_fault(kind, kinds, &mut stream);
+        // Slowness multiplies: twice the worst would stop a disk for longer than the run.
+        let slow = |fault: &Fault| matches!(fault.action, Action::Slow { .. });
+        if slow(&one) && drill.timeline.iter().any(slow) {
+            continue;
+        }
         one.at = at;
         if one.lasts.is_none() && !matches!(one.action, Action::Clock { .. }) {
             one.lasts = Some(lasts);
@@ -157,6 +162,7 @@ pub fn corruption(seed: u64) -> (Scenario, Options) {
     drill.timeline.push(fault(at, None, "corrupt", Action::Corrupt { targets, what }));
     let mut options = random_options(application, &mut stream);
     options.epoch_max = if stream.chance(0.5) { 8 } else { 1 << 63 };
+    options.hold_down_max = Duration::from_secs(2);
     drill.protocols[0].kind = Kind::Optimistic(options.clone());
     (drill, options)
 }

@@ -143,11 +143,13 @@ pub fn bound(options: &Options, one_way: Duration) -> Duration {
 }
 
 /// B' of the specification, section 6, for one wrap of epochs, with its additions: a scrub cycle (2 s for a
-/// short log), 3P after a restart, and a member that dies inside a change.
+/// short log), 3P after a restart, a member that dies inside a change, and one that an arbitrary state holds
+/// down for as long as it may.
 pub fn arbitrary_state_bound(options: &Options, one_way: Duration) -> Duration {
     let p = options.heartbeat;
     let stable = p.saturating_mul(options.stable_after.as_nanos().div_ceil(p.as_nanos()));
     let change = options.view_deadline + one_way.saturating_mul(2) + p;
     let base = options.suspect_after.max(options.freeze) + p.saturating_mul(2) + stable + change.saturating_mul(2);
-    base + Duration::from_secs(2) + p.saturating_mul(3) + change.saturating_mul(2)
+    let held = options.hold_down_max.max(options.suspect_after) + stable + change;
+    base + Duration::from_secs(2) + p.saturating_mul(3) + change.saturating_mul(2) + held
 }

@@ -25,8 +25,8 @@ pub struct Known {
     // As primary, of a member of the installed view.
     /// The life of the member that `matched` is about.
     pub incarnation: u64,
-    /// Its life before that: what still arrives from it is void.
-    pub former: u64,
+    /// Its life before that, and until when what still arrives from it is void.
+    pub former: Option<(u64, LocalTime)>,
     /// Position up to which it holds this log durably.
     pub matched: u64,
     /// Since when entries wait for it without progress.
@@ -137,7 +137,7 @@ impl Replica {
 
     /// Whether this node may lead at all.
     fn may_lead(&self, now: LocalTime) -> bool {
-        !self.is_listening(now) && self.storage_lag(now) <= self.options().suspect_after && self.is_replica()
+        !self.is_listening(now) && !self.is_impaired(now) && self.is_replica()
     }
 
     /// In the replica set, as far as its own log tells.
@@ -181,10 +181,12 @@ impl Replica {
             .filter(|(rank, _)| !may_lead || *rank > own)
             .max();
         let chosen = match best {
+            // It could not acknowledge anything: whoever took it into a view would wait in vain.
+            _ if self.is_impaired(now) => None,
             Some((_, node)) => Some(node),
             None => may_lead.then(|| self.me()),
         };
-        if !may_lead && self.incumbent && self.storage_lag(now) > self.options().suspect_after {
+        if self.incumbent && self.is_impaired(now) {
             self.incumbent = false;
             self.turn_away(cx);
             cx.note(Note::SteppedDown { why: "its own storage does not complete a write" });
@@ -270,14 +272,15 @@ impl Replica {
         }
         let now = cx.now;
         let my_view = self.view_id();
+        let patience = self.options().suspect_after;
         let known = self.known(from);
-        if known.former == beat.incarnation && beat.incarnation != 0 {
+        if known.former.is_some_and(|(former, until)| former == beat.incarnation && now < until) {
             return;
         }
         known.heard = Some(now);
         if known.incarnation != beat.incarnation {
             // It started anew: what it acknowledged in its former life may be gone.
-            known.former = known.incarnation;
+            known.former = Some((known.incarnation, now + patience));
             known.incarnation = beat.incarnation;
             known.matched = 0;
             known.probe = 0;

@@ -183,6 +183,11 @@ impl Replica {
         self.disk.pending.front().map_or(Duration::ZERO, |&(_, since, _)| now.since(since))
     }
 
+    /// Whether a write has been under way for longer than T_suspect.
+    fn is_impaired(&self, now: LocalTime) -> bool {
+        self.storage_lag(now) > self.options().suspect_after
+    }
+
     fn message(&mut self, from: NodeId, message: Message, cx: &mut Cx<'_>) {
         if !self.config.knows(from) {
             cx.note(Note::Refused("a message from outside the directory"));
@@ -307,6 +312,7 @@ impl Machine for Replica {
             changing: self.change.is_some() || self.installing.is_some(),
             candidate: self.candidate,
             held: self.held_nodes(),
+            impaired: self.is_impaired(self.last_tick),
         }
     }
 

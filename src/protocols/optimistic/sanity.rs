@@ -53,7 +53,9 @@ impl Replica {
         for (_, since, _) in &mut self.disk.pending {
             *since = (*since).min(now);
         }
+        let patience = self.options().suspect_after;
         for known in self.peers.values_mut() {
+            known.former = known.former.filter(|&(_, until)| until <= now + patience);
             if !trust_future {
                 known.heard = known.heard.map(|heard| heard.min(now));
             }

@@ -273,9 +273,13 @@ impl Replica {
         self.service.confirmed = false;
         self.service.stash.clear();
         self.service.untold.clear();
-        let primary = self.view.as_ref().map(|view| view.coordinator).filter(|&node| node != self.me());
+        let hint = self.view.as_ref().map(|view| view.coordinator).filter(|&node| node != self.me());
+        // What is in the log may yet take effect: nobody may be told that it did not.
+        for (_, held) in std::mem::take(&mut self.service.waiting) {
+            cx.reply(held.id, Outcome::Unfinished { hint });
+        }
         for held in self.drain() {
-            cx.reply(held.id, redirect(primary));
+            cx.reply(held.id, redirect(hint));
         }
     }
 

@@ -11,20 +11,21 @@ use crate::world::topology::Topology;
 /// No other choice reaches more zones or more data centers. Gives fewer than `count` when nodes run out.
 pub fn choose(topology: &Topology, used: &BTreeMap<NodeId, usize>, count: usize) -> Vec<NodeId> {
     let mut chosen: Vec<NodeId> = Vec::new();
+    let mut taken = vec![false; topology.nodes.len()];
     let mut zones: BTreeSet<&str> = BTreeSet::new();
     let mut in_site: BTreeMap<DcId, usize> = BTreeMap::new();
     while chosen.len() < count {
-        let next =
-            (0..topology.nodes.len()).map(NodeId::from).filter(|node| !chosen.contains(node)).min_by_key(|node| {
-                let site = topology.site_of(*node);
-                let zone = topology.data_centers[site.index()].zone.as_str();
-                let mine = in_site.get(&site).copied().unwrap_or(0);
-                (zones.contains(zone), mine, used.get(node).copied().unwrap_or(0), *node)
-            });
+        let next = (0..topology.nodes.len()).map(NodeId::from).filter(|node| !taken[node.index()]).min_by_key(|node| {
+            let site = topology.site_of(*node);
+            let zone = topology.data_centers[site.index()].zone.as_str();
+            let mine = in_site.get(&site).copied().unwrap_or(0);
+            (zones.contains(zone), mine, used.get(node).copied().unwrap_or(0), *node)
+        });
         let Some(node) = next else { break };
         let site = topology.site_of(node);
         zones.insert(&topology.data_centers[site.index()].zone);
         *in_site.entry(site).or_default() += 1;
+        taken[node.index()] = true;
         chosen.push(node);
     }
     chosen

@@ -9,6 +9,9 @@ use crate::time::Duration;
 use crate::world::regions;
 use crate::world::topology::{DataCenter, Node, Path, Topology};
 
+/// Nodes of a scenario, at most.
+const MOST_NODES: usize = 10_000;
+
 /// A data center's region, if it has one, while the topology is built.
 type Regions = Vec<Option<String>>;
 
@@ -76,6 +79,11 @@ impl Work<'_> {
         let data_center = DcId::from(self.topology.data_centers.len());
         let special = site.list("nodes");
         let count = site.whole("nodes").map_or(special.len(), |count| count as usize);
+        if self.topology.nodes.len() + count > MOST_NODES {
+            let place = site.get("nodes").unwrap_or(site);
+            self.problems.add(place.origin, &place.path, format!("more than {MOST_NODES} nodes in all"));
+            return;
+        }
         for index in 0..count {
             let own = special.get(index);
             let item = |field: &str| own.filter(|own| own.get(field).is_some()).or(common);

@@ -73,6 +73,12 @@ impl Clients {
     pub(super) fn resolve(&mut self, index: u32, attempt: u16) -> bool {
         let slot = &mut self.slots[index as usize];
         slot.unresolved.retain(|&open| open != attempt);
+        self.awaits(index, attempt)
+    }
+
+    /// Whether this is the attempt that the request waits for.
+    pub(super) fn awaits(&self, index: u32, attempt: u16) -> bool {
+        let slot = &self.slots[index as usize];
         slot.state == State::Waiting && slot.attempt == attempt
     }
 
