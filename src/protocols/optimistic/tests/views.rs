@@ -39,7 +39,9 @@ fn a_legitimate_state_stays() {
 #[test]
 fn four_of_five_crash_and_the_last_one_acknowledges_alone() {
     let mut stage = Stage::settled(5);
-    [A, B, C, D].map(|node| stage.crash(node));
+    for node in [A, B, C, D] {
+        stage.crash(node);
+    }
     stage.run(6_000);
     assert!(stage.legitimate(&[E]));
     let asked = stage.ask(E, post(1, 1));
