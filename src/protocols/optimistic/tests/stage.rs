@@ -94,10 +94,6 @@ pub struct Stage {
 }
 
 impl Stage {
-    pub fn new(count: u32) -> Self {
-        Self::with(count, |_| {})
-    }
-
     /// A stage whose replicas have just booted.
     pub fn with(count: u32, change: impl FnOnce(&mut Options)) -> Self {
         let mut options = options();
@@ -241,12 +237,6 @@ impl Stage {
         self.flights = left;
         let taken: Vec<Flight> = taken;
         taken.into_iter().map(|flight| flight.message).collect()
-    }
-
-    /// Messages of one kind under way, as (from, to).
-    pub fn under_way(&self, name: &str) -> Vec<(u32, u32)> {
-        let named = self.flights.iter().filter(|flight| flight.message.name() == name);
-        named.map(|flight| (flight.from.0, flight.to.0)).collect()
     }
 
     /// Lets time pass: messages arrive, timers fire, disks complete, each when it is due.

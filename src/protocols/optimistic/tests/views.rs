@@ -315,3 +315,16 @@ fn an_installation_of_a_former_life_makes_no_incumbent() {
     stage.run(20_000);
     assert!(stage.legitimate(&stage.nodes()));
 }
+
+/// Reports are as old as a heartbeat, and many entries are acknowledged between two of them: a member that
+/// keeps up is not left out because its last report is behind.
+#[test]
+fn a_member_that_keeps_up_stays_under_load() {
+    let mut stage = Stage::settled_with(3, |options| options.sync_limit = 10);
+    for number in 1..=500 {
+        stage.ask(A, post(1, number));
+        stage.run(10);
+    }
+    assert_eq!(stage.noted(|_, note| matches!(note, Note::Proposed { .. })), 0);
+    assert_eq!(stage.replica(A).status().held, []);
+}
