@@ -46,10 +46,15 @@ pub(super) fn torn(operations: &[Operation]) -> bool {
         }
     }
     others.extend(blocks.into_values());
-    others.sort_by_key(|block| block.first_end);
+    crossed(others)
+}
+
+/// Whether two blocks must precede each other.
+fn crossed(mut blocks: Vec<Block>) -> bool {
+    blocks.sort_by_key(|block| block.first_end);
     // Of the blocks up to each one, the two latest starts, and whose the latest is.
     let mut latest: Vec<(SimTime, usize, SimTime)> = Vec::new();
-    for (index, block) in others.iter().enumerate() {
+    for (index, block) in blocks.iter().enumerate() {
         let (first, owner, second) = latest.last().copied().unwrap_or((SimTime::ZERO, index, SimTime::ZERO));
         latest.push(if latest.is_empty() || block.last_start > first {
             (block.last_start, index, first)
@@ -57,8 +62,8 @@ pub(super) fn torn(operations: &[Operation]) -> bool {
             (first, owner, second.max(block.last_start))
         });
     }
-    others.iter().enumerate().any(|(index, block)| {
-        let preceding = others.partition_point(|other| other.first_end < block.last_start);
+    blocks.iter().enumerate().any(|(index, block)| {
+        let preceding = blocks.partition_point(|other| other.first_end < block.last_start);
         let Some(&(first, owner, second)) = preceding.checked_sub(1).map(|last| &latest[last]) else { return false };
         let start = if owner == index { second } else { first };
         start > block.first_end
@@ -91,4 +96,25 @@ fn left(operation: &Operation) -> Option<u64> {
 /// Whether it certainly left another value than it met.
 fn changed(operation: &Operation) -> bool {
     matches!((operation.op, operation.answered), (Op::Append { .. } | Op::Post { .. }, Some(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Stream;
+
+    #[test]
+    fn crossed_blocks_are_found_as_by_trying_all_pairs() {
+        let mut stream = Stream::new(1, "blocks", &[]);
+        let mut counts = [0; 2];
+        for _ in 0..20_000 {
+            let mut instant = || SimTime::from_nanos(stream.below(20));
+            let blocks: Vec<Block> = (0..5).map(|_| Block { first_end: instant(), last_start: instant() }).collect();
+            let precedes = |one: usize, other: usize| blocks[one].first_end < blocks[other].last_start;
+            let expected = (0..5).any(|one| (0..one).any(|other| precedes(one, other) && precedes(other, one)));
+            assert_eq!(crossed(blocks.clone()), expected, "{blocks:?}");
+            counts[usize::from(expected)] += 1;
+        }
+        assert!(counts.iter().all(|&count| count > 1_000), "{counts:?}");
+    }
 }

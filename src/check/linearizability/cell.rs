@@ -369,7 +369,7 @@ impl Search {
             }
             let seen = noticed.wanted.contains(&after);
             let goes_on = noticed.may_append || more_appends || swaps.contains(&after);
-            if self.unique && !seen && !noticed.refused && !goes_on {
+            if !seen && !noticed.refused && !goes_on {
                 continue;
             }
             if self.nameless[index] && std::mem::replace(&mut nameless, true) {

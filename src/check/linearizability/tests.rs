@@ -156,6 +156,34 @@ fn a_failed_swap_is_an_observation() {
 }
 
 #[test]
+fn a_pending_write_is_not_wasted_where_another_would_do() {
+    // Either pending write explains the failed swap, but only the append explains the last read.
+    let seen = append(3).apply(5, 0).0;
+    valid(&[
+        (0, 1, put(1), Some(DONE)),
+        (0, 0, append(3), None),
+        (1, 1, put(9), None),
+        (2, 3, swap(1, 2), Some(Answer::Swapped(false))),
+        (4, 5, put(5), Some(DONE)),
+        (6, 7, READ, Some(saw(seen))),
+    ]);
+}
+
+#[test]
+fn evidence_is_of_the_first_violation() {
+    let step = |at: u64, op, answer| (2 * at, 2 * at + 1, op, Some(answer));
+    let operations = history(&[
+        step(0, put(1), DONE),
+        step(1, put(2), DONE),
+        step(2, READ, saw(1)),
+        step(3, put(3), DONE),
+        step(4, READ, saw(2)),
+    ]);
+    let text = evidence::describe(&operations);
+    assert!(text.contains("4.000000 s to 5.000000 s: read") && !text.contains("8.000000 s"), "{text}");
+}
+
+#[test]
 fn reads_that_swap_order_have_none() {
     let writes = [(0, 9, put(1), Some(DONE)), (0, 9, put(2), Some(DONE))];
     let reads = |first: u64, second: u64, third: u64| {
@@ -282,15 +310,19 @@ fn of_many_uncertain_posts_few_nearly_all_or_a_run_are_found() {
     assert_eq!(sees(&(20..=70).collect::<Vec<_>>()), Verdict::Valid);
     assert_eq!(sees(&(1..=100).filter(|digest| digest % 3 == 0).collect::<Vec<_>>()), Verdict::Unknown);
     assert_eq!(sees(&[101]), Verdict::Unknown);
+    assert_eq!(sees(&(33..=56).filter(|digest| digest % 3 > 0).collect::<Vec<_>>()), Verdict::Valid);
     // A read that lacks what it must have seen is recognised even so.
-    let done = [(0, 1, post(200), Some(DONE)), (2, 3, post(201), Some(DONE))];
+    let done: Vec<_> = (0..9).map(|step| (step, step + 1, post(200 + step), Some(DONE))).collect();
     let lacks = |digests: &[u64]| {
         let late = posts.iter().map(|&(from, to, op, answer)| (from + 10, to, op, answer)).collect::<Vec<_>>();
         let history = history(&[&done[..], &late, &[(300, 301, READ, Some(saw(sum(digests))))]].concat());
         decide(&history, &mut { PLENTY })
     };
-    assert_eq!(lacks(&[200, 201, 7]), Verdict::Valid);
-    assert_eq!(lacks(&[201, 7]), Verdict::Violated);
+    let from_200 = |to: u64, more: &[u64]| [&(200..=to).collect::<Vec<_>>()[..], more].concat();
+    assert_eq!(lacks(&from_200(208, &[7])), Verdict::Valid);
+    assert_eq!(lacks(&from_200(208, &[7])[1..]), Verdict::Violated);
+    assert_eq!(lacks(&from_200(207, &[7, 50])), Verdict::Violated);
+    assert_eq!(lacks(&from_200(201, &[])), Verdict::Violated);
     assert_eq!(lacks(&[]), Verdict::Violated);
 }
 
@@ -315,9 +347,14 @@ fn a_stale_read_is_found_however_many_writes_are_pending() {
         let history = history(&hidden(write).chain(around(op)).collect::<Vec<_>>());
         assert_eq!(decide(&history, &mut 200_000), Verdict::Violated);
     }
-    let early = [(10, 11, READ, Some(saw(200))), (12, 12, put(200), None)];
-    let history = history(&hidden(append).chain(early).collect::<Vec<_>>());
-    assert_eq!(decide(&history, &mut 200_000), Verdict::Violated);
+    let early = vec![(10, 11, READ, Some(saw(200))), (12, 12, put(200), None)];
+    // The pending put began after 201 was seen, and 201 is seen again after it.
+    let other = [(9, 10, READ, Some(saw(201))), (23, 24, READ, Some(saw(201))), (8, 30, put(201), Some(DONE))];
+    let between = [&other[..], &[(5, 22, READ, Some(saw(200))), (20, 20, put(200), None)]].concat();
+    for operations in [early, between] {
+        let history = history(&hidden(append).chain(operations).collect::<Vec<_>>());
+        assert_eq!(decide(&history, &mut 200_000), Verdict::Violated);
+    }
 }
 
 /// How a random history is made.

@@ -9,8 +9,9 @@ use crate::id::NodeId;
 use crate::machine::Note;
 use crate::op::Tip;
 
-/// Entries in one Branch message; more follow on request.
-const CHUNK: usize = 1_000;
+/// Bytes of entries in one Branch message, so that what is behind it on the link is not held up for long;
+/// more follow on request.
+const CHUNK_BYTES: u64 = 128 * 1024;
 
 impl Replica {
     /// Asks, every P, for what this node will need: a leader for the branches of its followers, a follower
@@ -38,9 +39,11 @@ impl Replica {
         }
     }
 
-    /// Asks a node for its chain after what is held of it, once per retransmission period.
+    /// Asks a node for its chain after what is held of it. An answer may take long on a thin link, so the
+    /// question is asked again only after the time in which a silent node would be suspected.
     pub(super) fn fetch(&mut self, node: NodeId, cx: &mut Cx<'_>) {
-        let patience = self.config.retransmit_after();
+        let hurried = self.change.is_some();
+        let patience = if hurried { self.config.retransmit_after() } else { self.options().suspect_after };
         let now = cx.now;
         let own = self.log.chain().ancestry();
         let known = self.known(node);
@@ -61,9 +64,15 @@ impl Replica {
             Some(tip) => (tip, None),
             None => (chain.base.tip, Some(chain.base.clone())),
         };
-        let available = (durable.length - start.length) as usize;
-        let entries = chain.after(start.length)[..available.min(CHUNK)].to_vec();
-        let done = entries.len() == available;
+        let available = &chain.after(start.length)[..(durable.length - start.length) as usize];
+        let mut bytes = 0;
+        let fits = available.iter().take_while(|entry| {
+            let first = bytes == 0;
+            bytes += u64::from(entry.bytes());
+            first || bytes <= CHUNK_BYTES
+        });
+        let entries: Vec<_> = fits.cloned().collect();
+        let done = entries.len() == available.len();
         let delta = Rc::new(Delta { from: start, image, entries });
         cx.send(from, Message::Branch { delta, tip: durable, done });
     }
