@@ -335,7 +335,9 @@ impl Machine for Replica {
     }
 
     fn holds_durably(&self, tip: Tip) -> bool {
-        self.log.covers(tip) && tip.length <= self.disk.durable
+        // Only what every replica holds durably is compacted; an answer may still be repeated after that.
+        let compacted = tip.length < self.log.chain().base.tip.length;
+        (compacted || self.log.covers(tip)) && tip.length <= self.disk.durable
     }
 
     fn tip(&self) -> Tip {
