@@ -261,8 +261,12 @@ impl Replica {
         let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
         for node in nodes {
             let (heard, until, waiting) = (self.any_time(rng), self.any_time(rng), self.any_time(rng));
-            // A node that leads is the most dangerous lie.
-            let candidate = if rng.chance(0.5) { node } else { self.any_node(rng) };
+            // That a node leads, or follows this one, are the most dangerous lies.
+            let candidate = match rng.below(3) {
+                0 => node,
+                1 => self.me(),
+                _ => self.any_node(rng),
+            };
             let epoch_max = self.options().epoch_max;
             let known = self.known(node);
             known.heard = rng.chance(0.8).then_some(heard);
@@ -359,8 +363,10 @@ fn overwrite_entry(entry: &mut Entry, rng: &mut Stream) {
 fn overwrite_heartbeat(beat: &mut Heartbeat, candidate: NodeId, epoch_max: u64, rng: &mut Stream) {
     beat.incumbent = rng.chance(0.5);
     beat.candidate = rng.chance(0.8).then_some(candidate);
-    beat.members = rng.below(8) as u32;
-    beat.tip = Tip { length: rng.bits() >> rng.below(64), hash: rng.bits() };
+    beat.members = rng.below(6) as u32;
+    if rng.chance(0.5) {
+        beat.tip = Tip { length: rng.bits() >> rng.below(64), hash: rng.bits() };
+    }
     beat.floor = rng.bits() >> rng.below(64);
     if rng.chance(0.3) {
         beat.incarnation = rng.bits();
