@@ -60,7 +60,7 @@ fn epochs_that_never_reset_are_caught() {
 
 #[test]
 fn trust_in_the_future_is_caught() {
-    is_caught(Mutation::TrustTheFuture, 60, corruption);
+    is_caught(Mutation::TrustTheFuture, 150, corruption);
 }
 
 #[test]

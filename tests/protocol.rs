@@ -225,8 +225,6 @@ fn a_node_of_the_directory_joins_when_it_is_asked_for() {
     };
     let (result, examined) = run_probed(&drill, &options(), 1, &probe);
     assert_promises_kept(&result);
-    let members = |at: u64| {
-        examined.installed.iter().filter(|view| view.at < secs(at)).next_back().map(|view| view.members.len())
-    };
+    let members = |at: u64| examined.installed.iter().rfind(|view| view.at < secs(at)).map(|view| view.members.len());
     assert_eq!((members(30), members(60)), (Some(3), Some(4)));
 }

@@ -94,3 +94,72 @@ pub fn spread<T: Send + 'static>(
     }
     Ok(false)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{self, channel};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn every_run_is_heard_once_whatever_the_number_of_threads() {
+        for jobs in [1, 2, 7] {
+            let mut heard = Vec::new();
+            let hear = |run, done: Result<u64, Bug>| {
+                heard.push((run, done.unwrap()));
+                Next::GoOn
+            };
+            assert!(!spread(50, jobs, |run| run * run, channel(), hear).unwrap());
+            heard.sort_unstable();
+            assert_eq!(heard, (0..50).map(|run| (run, run * run)).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_panic_in_one_run_leaves_the_others_alone() {
+        bug::prepare();
+        let mut heard = Vec::new();
+        let hear = |run, done| {
+            heard.push((run, done));
+            Next::GoOn
+        };
+        let work = |run: u64| if run == 1 { panic!("seed {run}, event 5: broken") } else { run };
+        spread(3, 1, work, channel(), hear).unwrap();
+        let (before, bug, after) = (&heard[0], heard[1].1.clone().unwrap_err(), &heard[2]);
+        assert_eq!((before, after), (&(0, Ok(0)), &(2, Ok(2))));
+        assert_eq!(bug.message, "seed 1, event 5: broken");
+        assert!(bug.place.is_some_and(|place| place.contains("batch.rs")));
+    }
+
+    #[test]
+    fn none_begins_after_a_stop() {
+        let mut heard = 0;
+        let hear = |_, _: Result<(), Bug>| {
+            heard += 1;
+            Next::Stop
+        };
+        let work = |_| std::thread::sleep(Duration::from_millis(1));
+        assert!(!spread(1_000, 1, work, channel(), hear).unwrap());
+        assert!(heard < 1_000, "{heard}");
+    }
+
+    #[test]
+    fn an_interrupt_does_not_wait_for_runs_under_way() {
+        let (tell, news) = channel();
+        let (release, released) = mpsc::channel::<()>();
+        let released = std::sync::Mutex::new(released);
+        tell.send(News::Interrupted).unwrap();
+        let work = move |_| _ = released.lock().unwrap().recv();
+        assert!(spread(3, 1, work, (tell, news), |_, _| Next::GoOn).unwrap());
+        drop(release);
+    }
+
+    #[test]
+    fn nothing_passes_a_closed_gate() {
+        let gate = Gate::default();
+        assert_eq!(gate.pass(|| 1), Some(1));
+        gate.close();
+        assert_eq!(gate.pass(|| 1), None);
+    }
+}

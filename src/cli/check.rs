@@ -36,7 +36,7 @@ Examples:
 pub fn check(args: &Args) -> Status {
     let mut status = Status::Held;
     let mut mistakes = Vec::new();
-    for path in &args.scenarios {
+    for path in load::scenarios_among(&args.scenarios) {
         match load::load(path, &args.set) {
             Ok(Loaded { scenario, .. }) if args.format == Format::Human && !args.quiet => {
                 let line = format!("{}: ok: {}\n", path.display(), outline(&scenario));

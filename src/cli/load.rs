@@ -31,13 +31,22 @@ pub fn load(path: &Path, sets: &[(String, String)]) -> Result<Loaded, Diagnostic
     Ok(Loaded { path: path.to_owned(), scenario })
 }
 
+/// Leaves out schemas, which stand beside scenarios and come along with `scenarios/*.json`, and says so.
+pub fn scenarios_among(paths: &[PathBuf]) -> Vec<&PathBuf> {
+    let is_schema = |path: &&PathBuf| path.to_string_lossy().ends_with(".schema.json");
+    for path in paths.iter().filter(is_schema) {
+        screen::warning(format_args!("{}: skipping it, as it is a schema and no scenario", path.display()));
+    }
+    paths.iter().filter(|path| !is_schema(path)).collect()
+}
+
 /// Reads and checks each; the problems of all are told at once.
 ///
 /// # Errors
 /// The problems, by file.
 pub fn load_all(paths: &[PathBuf], sets: &[(String, String)]) -> Result<Vec<Loaded>, Vec<Diagnostics>> {
     let (mut loaded, mut wrong) = (Vec::new(), Vec::new());
-    for path in paths {
+    for path in scenarios_among(paths) {
         match load(path, sets) {
             Ok(one) => loaded.push(one),
             Err(diagnostics) => wrong.push(diagnostics),
@@ -58,8 +67,7 @@ fn reason(path: &Path, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".into(),
         _ if path.is_dir() => "it is a directory".into(),
-        io::ErrorKind::PermissionDenied => "permission denied".into(),
-        _ => error.to_string(),
+        _ => screen::reason(error),
     }
 }
 

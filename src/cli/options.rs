@@ -46,7 +46,7 @@ pub fn set(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((path, value)) if !path.is_empty() => Ok((path.to_owned(), value.to_owned())),
         _ => {
-            Err("a change is written path=value, for example protocols.optimistic.ack=any or timeline.0.for=2m".into())
+            Err("a change is written path=value, for example protocols.optimistic.ack=none or timeline.0.for=2m".into())
         }
     }
 }

@@ -62,14 +62,14 @@ impl Plan {
             }
         }
         let plan = Self { scenarios };
-        if plan.runs() == 0 && remarks.errors.is_empty() {
-            remarks.errors.push("nothing remains to run".into());
-        }
         if plan.runs() > MOST_RUNS {
-            remarks.errors.push(format!(
-                "these are {} runs, and one command makes at most {MOST_RUNS}; ask for fewer with --seeds",
-                if plan.runs() == u64::MAX { "far too many".into() } else { plan.runs().to_string() }
-            ));
+            let runs = plan.runs();
+            remarks.errors.push(format!("{runs} runs are too many for one command, which makes at most {MOST_RUNS}"));
+        }
+        if !remarks.errors.is_empty() {
+            remarks.warnings.clear();
+        } else if plan.runs() == 0 {
+            remarks.errors.push("nothing remains to run".into());
         }
         plan
     }
@@ -113,7 +113,7 @@ fn same_names(loaded: &[Loaded], remarks: &mut Remarks) {
         if let Some(first) = loaded[..index].iter().find(|other| other.scenario.name == *name) {
             let (path, first) = (one.path.display(), first.path.display());
             remarks.errors.push(format!(
-                "{first} and {path} are both named `{name}`, and results are kept by name; rename one, or give them different --out"
+                "{first} and {path} have the same name, `{name}`, and results are kept by name; run them apart with another --out, or rename one"
             ));
         }
     }

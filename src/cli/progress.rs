@@ -15,19 +15,20 @@ impl Progress {
             return Self(ProgressBar::hidden());
         }
         let bar = ProgressBar::with_draw_target(Some(runs), ProgressDrawTarget::stderr());
-        let template = if runs == 1 {
+        bar.set_style(style(if runs == 1 {
             "{spinner} running, {elapsed}"
         } else {
-            "{bar:40} {pos} of {len} runs, {elapsed}, {eta} left"
-        };
-        bar.set_style(
-            ProgressStyle::with_template(template).expect("the template is well formed").progress_chars("=> "),
-        );
+            "{spinner} {pos} of {len} runs, {elapsed}"
+        }));
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)
     }
 
+    /// One more run has ended. Only now can be said how long the others will take.
     pub fn step(&self) {
+        if self.0.position() == 0 {
+            self.0.set_style(style("{bar:40} {pos} of {len} runs, {elapsed}, {eta} left"));
+        }
         self.0.inc(1);
     }
 
@@ -35,4 +36,8 @@ impl Progress {
     pub fn end(&self) {
         self.0.finish_and_clear();
     }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is well formed").progress_chars("=> ")
 }

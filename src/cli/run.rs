@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use serde_json::Value;
 
@@ -72,7 +72,7 @@ const MOST_BUGS: usize = 5;
 #[derive(Debug, Default)]
 struct Harvest {
     records: BTreeMap<Job, Record>,
-    unwritten: Vec<(Job, OutputError)>,
+    unwritten: BTreeMap<Job, OutputError>,
     bugs: BTreeMap<Job, Bug>,
     interrupted: bool,
 }
@@ -96,19 +96,24 @@ fn prepare(args: &Args) -> Result<Plan, Status> {
     if !remarks.errors.is_empty() {
         return Err(Status::Refused);
     }
-    let mut places: Vec<PathBuf> = Vec::new();
-    for planned in &plan.scenarios {
-        let dir = args.out.join(&planned.scenario.name);
-        places.extend(planned.protocols.iter().map(|protocol| dir.join(&protocol.label)));
-    }
-    let runs = (0..plan.runs()).filter_map(|run| plan.job(run)).map(|job| plan.directory(&args.out, job));
-    for place in places.into_iter().chain(runs) {
-        if let Err(error) = output::check_destination(&place) {
-            screen::error(error);
-            return Err(Status::NotWritten);
+    check_places(&plan, &args.out).map_err(|error| {
+        screen::error(error);
+        Status::NotWritten
+    })?;
+    Ok(plan)
+}
+
+/// Checks that every run could be written. Nothing can be in the way of a run whose protocol has no directory yet.
+fn check_places(plan: &Plan, out: &Path) -> Result<(), OutputError> {
+    for run in 0..plan.runs() {
+        let Some(job) = plan.job(run) else { break };
+        let dir = plan.directory(out, job);
+        let fresh = dir.parent().is_some_and(|protocol| !protocol.exists());
+        if !fresh || job.seed == plan.scenarios[job.scenario].seeds.first {
+            output::check_destination(&dir)?;
         }
     }
-    Ok(plan)
+    Ok(())
 }
 
 fn carry_out(args: &Args, plan: Plan) -> Status {
@@ -121,7 +126,7 @@ fn carry_out(args: &Args, plan: Plan) -> Status {
         }
     };
     let mut status = harvest.records.values().map(Status::of).max().unwrap_or(Status::Held);
-    for (_, error) in &harvest.unwritten {
+    for error in harvest.unwritten.values() {
         screen::error(error);
         status = status.max(Status::NotWritten);
     }
@@ -131,7 +136,7 @@ fn carry_out(args: &Args, plan: Plan) -> Status {
     status = status.max(report(args, &plan, harvest.records));
     if interrupted || interrupt::pressed() {
         let runs = count(plan.runs(), "run");
-        screen::warning(format_args!("interrupted: {finished} of {runs} finished and kept"));
+        screen::error(format_args!("interrupted: {finished} of {runs} finished, and are kept"));
         status = status.max(Status::Interrupted);
     }
     status
@@ -147,49 +152,54 @@ fn reap(args: &Args, plan: &Arc<Plan>) -> Result<Harvest, rayon::ThreadPoolBuild
     bug::prepare();
     interrupt::watch(move || _ = interrupted.send(News::Interrupted));
     let progress = Progress::new(plan.runs(), args.quiet);
+    let harvest = Arc::new(Mutex::new(Harvest::default()));
     let work = {
-        let (plan, gate, out) = (plan.clone(), gate.clone(), args.out.clone());
+        let (plan, gate, harvest, out) = (plan.clone(), gate.clone(), harvest.clone(), args.out.clone());
         let keep = Keep { history: args.history, trace: args.trace };
-        move |run| one_run(&plan, run, keep, &gate, &out)
+        move |run| one_run(&plan, run, keep, &gate, &harvest, &out)
     };
-    let mut harvest = Harvest::default();
-    let hear = |run, done: Result<Option<Result<Record, OutputError>>, Bug>| {
+    let mut bugs = BTreeMap::new();
+    let hear = |run, done: Result<Next, Bug>| {
         progress.step();
-        let Some(job) = plan.job(run) else { return Next::GoOn };
-        match done {
-            Ok(Some(Ok(record))) => _ = harvest.records.insert(job, record),
-            Ok(Some(Err(error))) => {
-                harvest.unwritten.push((job, error));
-                return Next::Stop;
-            }
-            Ok(None) => {}
-            Err(bug) => _ = harvest.bugs.insert(job, bug),
-        }
-        Next::GoOn
+        done.unwrap_or_else(|bug| {
+            bugs.extend(plan.job(run).map(|job| (job, bug)));
+            Next::GoOn
+        })
     };
     let interrupted = batch::spread(plan.runs(), jobs, work, (tell, news), hear)?;
     gate.close();
     progress.end();
-    harvest.interrupted = interrupted;
-    harvest.unwritten.sort_by_key(|(job, _)| *job);
-    Ok(harvest)
+    let harvest = std::mem::take(&mut *harvest.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(Harvest { bugs, interrupted, ..harvest })
 }
 
-/// One run, written; `None` if nothing is to be written any more. Only what summaries need stays in memory.
-fn one_run(plan: &Plan, run: u64, keep: Keep, gate: &Gate, out: &Path) -> Option<Result<Record, OutputError>> {
-    let job = plan.job(run)?;
+/// One run, written and harvested in one passage of the gate, so that summaries cover exactly what is written.
+/// Only what they need stays in memory.
+fn one_run(plan: &Plan, run: u64, keep: Keep, gate: &Gate, harvest: &Mutex<Harvest>, out: &Path) -> Next {
+    let Some(job) = plan.job(run) else { return Next::Stop };
     let (scenario, protocol) = (plan.scenario(job), plan.protocol(job));
     let result = match crate::run::run(scenario, protocol, job.seed, keep) {
         Ok(result) => result,
         Err(kind) => unreachable!("the plan holds only what is built, and not {}", kind.0),
     };
-    gate.pass(|| output::write_run(out, &scenario.name, &result).map(|_| result.record)).map(|written| {
-        written.map(|mut record| {
-            record.scenario.as_written = Value::Null;
-            record.scenario.resolved = Value::Null;
-            record
-        })
-    })
+    let passage = gate.pass(|| {
+        let written = output::write_run(out, &scenario.name, &result);
+        let mut harvest = harvest.lock().unwrap_or_else(PoisonError::into_inner);
+        match written {
+            Ok(_) => {
+                let mut record = result.record;
+                record.scenario.as_written = Value::Null;
+                record.scenario.resolved = Value::Null;
+                harvest.records.insert(job, record);
+                Next::GoOn
+            }
+            Err(error) => {
+                harvest.unwritten.insert(job, error);
+                Next::Stop
+            }
+        }
+    });
+    passage.unwrap_or(Next::Stop)
 }
 
 /// Tells each bug with the command that meets it again.
@@ -224,32 +234,30 @@ fn report(args: &Args, plan: &Plan, records: BTreeMap<Job, Record>) -> Status {
         by_scenario[job.scenario].push(record);
     }
     let mut status = Status::Held;
-    let mut summaries = Vec::new();
+    let (mut summaries, mut tables) = (Vec::new(), 0);
     for (planned, records) in plan.scenarios.iter().zip(&by_scenario) {
         if records.is_empty() {
             continue;
         }
-        let plots = write(args, &planned.scenario.name, records).unwrap_or_else(|error| {
+        let plots = write(args, &planned.scenario.name, records).map_err(|error| {
             screen::error(error);
             status = status.max(Status::NotWritten);
-            Vec::new()
         });
         match args.format {
             Format::Json => summaries.push(output::summary_json(records)),
             Format::Human if !args.quiet => {
-                let text = table(args, records, &plots, status, !summaries.is_empty());
-                summaries.push(Value::Null);
+                let gap = if tables > 0 { "\n" } else { "" };
+                let text = format!("{gap}{}", table(args, records, plots.as_deref().ok()));
+                tables += 1;
                 status = status.max(screen::product(&text).err().unwrap_or(Status::Held));
             }
             Format::Human => {}
         }
-        tell_broken(args, records);
+        tell_findings(args, records);
     }
     if args.format == Format::Json {
-        let value = match summaries.pop() {
-            Some(only) if plan.scenarios.len() == 1 => only,
-            last => summaries.into_iter().chain(last).collect(),
-        };
+        let single = plan.scenarios.len() == 1;
+        let value = if single { summaries.pop().unwrap_or_default() } else { summaries.into() };
         status = status.max(screen::json(&value).err().unwrap_or(Status::Held));
     }
     status
@@ -261,28 +269,43 @@ fn write(args: &Args, name: &str, records: &[Record]) -> Result<Vec<PathBuf>, Ou
     if args.no_plots || interrupt::pressed() { Ok(Vec::new()) } else { output::plot(&args.out.join(name)) }
 }
 
-fn table(args: &Args, records: &[Record], plots: &[PathBuf], status: Status, follows: bool) -> String {
+/// The table, where the results are, and how to replay; nothing of that if `plots` is `None`: writing failed.
+fn table(args: &Args, records: &[Record], plots: Option<&[PathBuf]>) -> String {
+    let colour = screen::colour_on_stdout();
     let style = TableStyle {
         width: screen::width(),
         unicode: screen::unicode(),
-        colour: screen::colour_on_stdout(),
-        out: (status < Status::NotWritten).then_some(&args.out),
-        plots,
+        colour,
+        out: plots.map(|_| args.out.as_path()),
+        plots: plots.unwrap_or_default(),
     };
-    let gap = if follows { "\n" } else { "" };
-    format!("{gap}{}", output::summary_table(records, style))
+    let mut text = output::summary_table(records, style);
+    if let (Some(_), Some(first)) = (plots, records.first()) {
+        let title = if colour { "\u{1b}[1mresults\u{1b}[0m" } else { "results" };
+        let dir = args.out.join(&first.scenario.name);
+        text.push_str(&format!("{title} {}\n", dir.join("summary.{csv,json}").display()));
+    }
+    text
 }
 
-/// A line that says why the exit code is not 0, where the table does not.
-fn tell_broken(args: &Args, records: &[Record]) {
-    let broken: Vec<&Record> = records.iter().filter(|record| Status::of(record) == Status::Violated).collect();
-    let Some(first) = broken.first() else { return };
-    let dir = output::run_dir(&args.out, &first.scenario.name, &first.protocol, first.seed);
-    let runs = count(records.len() as u64, "run");
-    screen::error(format_args!(
-        "{}: {} of {runs} broke an expectation or a promise; see {}",
-        first.scenario.name,
-        broken.len(),
-        dir.join("result.json").display()
-    ));
+/// Says why the exit code is not 0, for those who do not read the table.
+fn tell_findings(args: &Args, records: &[Record]) {
+    let those = |status| records.iter().filter(move |record| Status::of(record) == status);
+    let place = |record: &Record| {
+        let dir = output::run_dir(&args.out, &record.scenario.name, &record.protocol, record.seed);
+        dir.join("result.json").display().to_string()
+    };
+    let total = count(records.len() as u64, "run");
+    if let Some(first) = those(Status::Violated).next() {
+        let (name, broken) = (&first.scenario.name, those(Status::Violated).count());
+        let place = place(first);
+        screen::error(format_args!(
+            "{name}: an expectation or a promise was broken in {broken} of {total}; see {place}"
+        ));
+    }
+    if let Some(first) = those(Status::Undecided).next() {
+        let (name, open) = (&first.scenario.name, those(Status::Undecided).count());
+        let place = place(first);
+        screen::warning(format_args!("{name}: a checker could not decide in {open} of {total}; see {place}"));
+    }
 }

@@ -16,7 +16,7 @@ pub fn product(text: &str) -> Result<(), Status> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            self::error(format_args!("cannot write to standard output: {error}"));
+            self::error(format_args!("cannot write to standard output: {}", reason(&error)));
             Err(Status::NotWritten)
         }
         _ => Ok(()),
@@ -77,7 +77,12 @@ pub fn unicode() -> bool {
 
 /// Columns of the terminal, or a fixed number where there is none: files are the same everywhere.
 pub fn width() -> usize {
-    if io::stdout().is_terminal() { columns().unwrap_or(WIDTH) } else { WIDTH }
+    terminal_width().unwrap_or(WIDTH)
+}
+
+/// Columns of the terminal that standard output is, if it is one.
+pub fn terminal_width() -> Option<usize> {
+    if io::stdout().is_terminal() { columns() } else { None }
 }
 
 #[cfg(unix)]
@@ -91,7 +96,15 @@ fn columns() -> Option<usize> {
     None
 }
 
-/// `one run`, `2 runs`.
+/// The words of the system, without Rust's error number.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// `1 run`, `2 runs`.
 pub fn count(number: u64, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }

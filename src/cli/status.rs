@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::run::{Record, VerdictOutcome};
+use crate::run::{ExpectationResult, Record, Verdict, VerdictOutcome};
 
 /// How a command ended, by precedence: of several, the greatest is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,13 +39,17 @@ impl Status {
 
     /// What the findings of a run lead to.
     pub fn of(record: &Record) -> Self {
-        let verdict = record.verdicts.iter().map(|verdict| match verdict.outcome {
+        Self::of_findings(&record.verdicts, &record.expectations)
+    }
+
+    fn of_findings(verdicts: &[Verdict], expectations: &[ExpectationResult]) -> Self {
+        let verdicts = verdicts.iter().map(|verdict| match verdict.outcome {
             VerdictOutcome::Valid | VerdictOutcome::NotApplicable => Self::Held,
             VerdictOutcome::Unknown => Self::Undecided,
             VerdictOutcome::Violated => Self::Violated,
         });
-        let expected = record.expectations.iter().map(|one| if one.held { Self::Held } else { Self::Violated });
-        verdict.chain(expected).max().unwrap_or(Self::Held)
+        let expectations = expectations.iter().map(|one| if one.held { Self::Held } else { Self::Violated });
+        verdicts.chain(expectations).max().unwrap_or(Self::Held)
     }
 }
 
@@ -72,5 +76,30 @@ mod tests {
         ];
         all.sort_by(|one, other| other.cmp(one));
         assert_eq!(all.map(Status::code), [2, 101, 130, 4, 1, 3, 0]);
+    }
+
+    #[test]
+    fn the_worst_finding_counts() {
+        let verdict = |outcome| Verdict { check: "I1".into(), states: String::new(), outcome, evidence: None };
+        let expected = |held| ExpectationResult {
+            metric: "availability".into(),
+            service: None,
+            expected: String::new(),
+            measured: None,
+            held,
+            note: None,
+        };
+        let [valid, outside, unknown, violated] =
+            [VerdictOutcome::Valid, VerdictOutcome::NotApplicable, VerdictOutcome::Unknown, VerdictOutcome::Violated]
+                .map(verdict);
+        let of = |verdicts: &[&Verdict], expectations: &[ExpectationResult]| {
+            let verdicts: Vec<_> = verdicts.iter().map(|&verdict| verdict.clone()).collect();
+            Status::of_findings(&verdicts, expectations).code()
+        };
+        assert_eq!(of(&[], &[]), 0);
+        assert_eq!(of(&[&valid, &outside], &[expected(true)]), 0);
+        assert_eq!(of(&[&valid, &unknown, &outside], &[expected(true)]), 3);
+        assert_eq!(of(&[&unknown, &violated], &[]), 1);
+        assert_eq!(of(&[&unknown], &[expected(true), expected(false)]), 1);
     }
 }

@@ -196,6 +196,7 @@ fn finish(fake: &Fake, protocol: &str, seed: u64, metrics: MetricsTable, phases:
             first_success_s: metrics.all.recovery_first_s,
             sustained_s: metrics.all.recovery_s,
             converged_s: metrics.all.convergence_s,
+            ended: true,
             censored: !recovers,
         }],
         metrics,

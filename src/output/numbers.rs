@@ -1,5 +1,7 @@
 //! Numbers as people read them: in tables and on plots.
 
+#![allow(clippy::disallowed_methods, reason = "pictures and tables do not decide a run")]
+
 /// What a number counts, which decides its digits and its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {

@@ -56,16 +56,18 @@ fn end_of(scenario: &Scenario, index: usize) -> Option<SimTime> {
     let own = fault.lasts.map(|lasts| fault.at + lasts);
     let instant = match fault.action {
         Action::Corrupt { .. } => Some(fault.at),
-        Action::Clock { drift_ppm, .. } if drift_ppm == 0.0 => Some(fault.at),
+        Action::Clock { drift_ppm: 0.0, .. } => Some(fault.at),
         _ => None,
     };
-    let cures = |later: &&Fault| match (&fault.action, &later.action) {
-        (Action::Crash { .. } | Action::Pause { .. }, Action::Restart { .. }) => true,
-        (
-            Action::Partition { .. } | Action::Cut { .. } | Action::Flap { .. } | Action::Degrade { .. },
-            Action::Heal { .. },
-        ) => true,
-        _ => false,
+    let cures = |later: &&Fault| {
+        matches!(
+            (&fault.action, &later.action),
+            (Action::Crash { .. } | Action::Pause { .. }, Action::Restart { .. })
+                | (
+                    Action::Partition { .. } | Action::Cut { .. } | Action::Flap { .. } | Action::Degrade { .. },
+                    Action::Heal { .. },
+                )
+        )
     };
     let cured = scenario.timeline[index + 1..].iter().find(cures).map(|later| later.at);
     instant.or(match (own, cured) {

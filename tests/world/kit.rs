@@ -225,7 +225,8 @@ impl<const S: bool> Machine for Parrot<S> {
             frozen: false,
             changing: false,
             candidate: None,
-            excused: false,
+            held: Vec::new(),
+            impaired: false,
         }
     }
     fn serving(&self) -> bool {
@@ -236,6 +237,12 @@ impl<const S: bool> Machine for Parrot<S> {
     }
     fn covers(&self, _: Tip) -> bool {
         true
+    }
+    fn tip(&self) -> Tip {
+        Tip::default()
+    }
+    fn view(&self) -> Option<(u64, NodeId, u64)> {
+        None
     }
     fn applied(&self, _: WriteKey) -> bool {
         false

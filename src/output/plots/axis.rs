@@ -1,5 +1,7 @@
 //! Scales and round ticks.
 
+#![allow(clippy::disallowed_methods, reason = "pictures and tables do not decide a run")]
+
 use super::super::numbers::{self, Unit};
 
 /// A scale along one direction: from values to a share of the way, 0 to 1.

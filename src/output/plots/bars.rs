@@ -1,5 +1,7 @@
 //! Outage and recovery as bars, in seconds.
 
+#![allow(clippy::disallowed_methods, reason = "pictures and tables do not decide a run")]
+
 use super::super::numbers::{self, Unit};
 use super::axis::{Scale, Tick, linear_ticks, round_up, tick_text};
 use super::data::{Protocol, Runs};

@@ -31,6 +31,8 @@ pub struct Known {
     pub matched: u64,
     /// Since when entries wait for it without progress.
     pub waiting_since: Option<LocalTime>,
+    /// The position after which a gap was last filled, and when.
+    pub refilled: Option<(u64, LocalTime)>,
     /// The greatest probe that it answered.
     pub probe: u64,
     /// What it said of its log when it accepted the proposal.
@@ -71,7 +73,7 @@ impl Replica {
     pub(super) fn tick(&mut self, cx: &mut Cx<'_>) {
         cx.set_timer(Timer::Tick, self.options().heartbeat);
         self.notice_gap(cx);
-        self.ticks += 1;
+        self.ticks = self.ticks.wrapping_add(1);
         self.sanity(cx);
         self.note_suspicions(cx);
         self.thaw_if_due(cx);
@@ -272,7 +274,7 @@ impl Replica {
         }
         let now = cx.now;
         let my_view = self.view_id();
-        let patience = self.options().suspect_after;
+        let patience = self.config.listen();
         let known = self.known(from);
         if known.former.is_some_and(|(former, until)| former == beat.incarnation && now < until) {
             return;

@@ -98,7 +98,8 @@ pub enum Effect {
     Replace(Cell),
     /// In the history, and overwritten by a later timestamp.
     Superseded,
-    /// Kept beside the present value; a later one of the same branch replaces it.
+    /// Kept beside the present value; a later one of the same branch (the low half of its tip's hash)
+    /// replaces it.
     Sibling {
         cell: Cell,
         branch: u32,

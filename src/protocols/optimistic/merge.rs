@@ -118,9 +118,12 @@ fn union_of_replica_sets(base: &Log, losers: &[&Chain]) -> Vec<NodeId> {
 /// A write of a losing branch.
 struct Instance {
     executed: Executed,
+    /// Its branch's place in the ranking of the losers.
     branch: u32,
+    /// Names its branch among the siblings of a key, in later merges too.
+    sibling: u32,
     foreign: bool,
-    /// Whether the base wrote the key after the branch forked from it.
+    /// Whether the base wrote the key after the branch forked from it; for siblings, or another loser.
     contended: bool,
 }
 
@@ -161,9 +164,11 @@ impl Collected {
         touched: &BTreeSet<u32>,
         segment: &mut Segment,
     ) {
+        let tip = segment.tip;
         let mut add = |executed: &Executed| {
             let contended = foreign || touched.contains(&executed.op.key());
-            self.instances.push(Instance { executed: *executed, branch, foreign, contended });
+            let sibling = tip.hash as u32;
+            self.instances.push(Instance { executed: *executed, branch, sibling, foreign, contended });
         };
         match &entry.data {
             Data::Op(executed) => add(executed),
@@ -213,11 +218,17 @@ fn settle(base: &Log, collected: Collected, policy: MergePolicy) -> (Merge, Summ
     let Collected { mut segments, mut instances, revoked, .. } = collected;
     segments.sort_by_key(|segment| segment.tip);
     instances.sort_by_key(|one| (one.executed.hlc, one.executed.key(), one.executed.op.digest(), one.branch));
+    if policy == MergePolicy::Siblings {
+        instances.sort_by_key(|one| one.branch);
+        contend(&mut instances);
+    }
+    let (changed, revoked): (Vec<_>, Vec<_>) = revoked.into_iter().partition(|one| one.why == Why::Changed);
     let mut settling = Settling {
         state: base.state().clone(),
         length: base.length() + 1,
         merge: Merge { segments, ..Merge::default() },
         decided: BTreeMap::new(),
+        changed: BTreeSet::new(),
         summary: Summary::default(),
     };
     for one in revoked {
@@ -226,11 +237,23 @@ fn settle(base: &Log, collected: Collected, policy: MergePolicy) -> (Merge, Summ
     for one in &instances {
         settling.decide(one, policy);
     }
+    for one in changed {
+        settling.carry_changed(one);
+    }
     let Settling { mut merge, mut summary, .. } = settling;
     merge.journal.sort_by_key(|one| one.write);
     summary.reapplied = merge.reapplied.len();
     summary.revoked = merge.journal.iter().filter(|one| one.why != Why::Changed).count();
     (merge, summary)
+}
+
+/// A key that the base did not write, and two losers did: neither of their values is the older one.
+fn contend(instances: &mut [Instance]) {
+    let mut first: BTreeMap<u32, u32> = BTreeMap::new();
+    for one in instances {
+        let owner = *first.entry(one.executed.op.key()).or_insert(one.branch);
+        one.contended |= owner != one.branch;
+    }
 }
 
 struct Settling {
@@ -240,6 +263,8 @@ struct Settling {
     merge: Merge,
     /// Writes of the losers that this merge has dealt with; true: revoked.
     decided: BTreeMap<WriteKey, bool>,
+    /// Live writes that this merge records as changed.
+    changed: BTreeSet<WriteKey>,
     summary: Summary,
 }
 
@@ -250,9 +275,15 @@ impl Settling {
             return;
         }
         let why = if one.why == Why::Foreign { Why::Foreign } else { Why::Earlier };
-        if one.why != Why::Changed {
-            self.decided.insert(one.write, true);
-            self.merge.journal.push(Journaled { why, ..one });
+        self.decided.insert(one.write, true);
+        self.merge.journal.push(Journaled { why, ..one });
+    }
+
+    /// A write that a losing branch knew to be live with another answer than was told: so it is here.
+    fn carry_changed(&mut self, one: Journaled) {
+        let live = matches!(self.state.fate(one.write), Fate::Live(_) | Fate::Settled);
+        if live && !self.state.changed(one.write) && self.changed.insert(one.write) {
+            self.merge.journal.push(one);
         }
     }
 
@@ -289,7 +320,7 @@ impl Settling {
     fn journal(&mut self, one: &Instance, why: Why) {
         let Executed { op, hlc, .. } = one.executed;
         let write = one.executed.key();
-        if why != Why::Changed || !self.merge.journal.iter().any(|kept| kept.write == write) {
+        if why != Why::Changed || self.changed.insert(write) {
             self.merge.journal.push(Journaled { write, op: Some(op), hlc, why });
         }
     }
@@ -330,7 +361,7 @@ impl Settling {
                 Op::Post { .. } => self.again(executed),
                 _ if !one.contended => Ok((Effect::Replace(executed.cell), executed.answer)),
                 _ if executed.answer == Answer::Swapped(false) => Ok((Effect::Superseded, executed.answer)),
-                _ => Ok((Effect::Sibling { cell: executed.cell, branch: one.branch }, executed.answer)),
+                _ => Ok((Effect::Sibling { cell: executed.cell, branch: one.sibling }, executed.answer)),
             },
         }
     }

@@ -24,6 +24,8 @@ mod sanity;
 mod serve;
 pub mod state;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::collections::{BTreeMap, VecDeque};

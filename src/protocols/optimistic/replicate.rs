@@ -24,18 +24,22 @@ impl Replica {
         let entry = self.log.push(data);
         self.write(Record::Append(vec![entry.clone()]), cx);
         self.send_entries(base, &[entry], &self.others(), cx);
+        self.arm_retransmit(cx);
+        self.log.length()
+    }
+
+    fn arm_retransmit(&mut self, cx: &mut Cx<'_>) {
         if !self.others().is_empty() && !self.service.retransmit_armed {
             self.service.retransmit_armed = true;
             cx.set_timer(Timer::Retransmit, self.config.retransmit_after());
         }
-        self.log.length()
     }
 
     fn send_entries(&self, base: Tip, entries: &[Rc<Entry>], to: &[NodeId], cx: &mut Cx<'_>) {
         let Some(view) = self.view_id() else { return };
         let entries: Rc<[Rc<Entry>]> = entries.into();
+        let (probe, floor) = (self.probes, self.floor());
         for &node in to {
-            let (probe, floor) = (self.probes, self.floor());
             cx.send(node, Message::Replicate(Replicate { view, base, entries: entries.clone(), probe, floor }));
         }
     }
@@ -44,10 +48,7 @@ impl Replica {
     pub(super) fn probe(&mut self, cx: &mut Cx<'_>) -> u64 {
         self.probes += 1;
         self.send_entries(self.log.tip(), &[], &self.others(), cx);
-        if !self.others().is_empty() && !self.service.retransmit_armed {
-            self.service.retransmit_armed = true;
-            cx.set_timer(Timer::Retransmit, self.config.retransmit_after());
-        }
+        self.arm_retransmit(cx);
         self.probes
     }
 
@@ -149,16 +150,28 @@ impl Replica {
             known.waiting_since = (tip.length < length).then_some(now);
         }
         if gap {
-            self.send_missing(from, cx);
+            self.fill_gap(from, cx);
         }
         self.advance(cx);
+    }
+
+    /// Of the many entries that arrive after a lost one each finds the gap; it is filled once a period.
+    fn fill_gap(&mut self, member: NodeId, cx: &mut Cx<'_>) {
+        let (now, patience) = (cx.now, self.config.retransmit_after());
+        let known = self.known(member);
+        let again = known.refilled.is_some_and(|(from, at)| from == known.matched && now.since(at) < patience);
+        if !again {
+            known.refilled = Some((known.matched, now));
+            self.send_missing(member, cx);
+        }
     }
 
     fn send_missing(&self, to: NodeId, cx: &mut Cx<'_>) {
         let chain = self.log.chain();
         let matched = self.peers[&to].matched;
         // Of a member that started anew nothing is known: an empty message makes it tell where it is.
-        let base = if matched < chain.base.tip.length { self.log.length() } else { matched };
+        let unknown = matched < self.view_length || matched < chain.base.tip.length;
+        let base = if unknown { self.log.length() } else { matched };
         let entries = chain.after(base);
         let entries = &entries[..entries.len().min(WINDOW)];
         // A corrupted position is put right at the next tick.
@@ -181,12 +194,19 @@ impl Replica {
             return;
         }
         for node in lagging {
-            if self.peers[&node].matched >= self.view_length {
+            if self.has_installed(node) {
                 self.send_missing(node, cx);
             }
         }
         self.service.retransmit_armed = true;
         cx.set_timer(Timer::Retransmit, self.config.retransmit_after());
+    }
+
+    /// Whether a member has the view: it acknowledged its entry, or says so after a restart.
+    fn has_installed(&self, member: NodeId) -> bool {
+        let known = &self.peers[&member];
+        let reports = || known.report.as_ref().is_some_and(|report| report.view == self.view_id());
+        known.matched >= self.view_length || reports()
     }
 
     /// The position up to which every member of the view is durable, this node included.
@@ -276,6 +296,9 @@ impl Replica {
                 known.waiting_since = Some(now);
                 self.failed(node, patience, cx);
             }
+        }
+        if self.common_length() < length {
+            self.arm_retransmit(cx);
         }
         self.evict_if_needed(cx);
         self.compact_to(self.floor(), cx);

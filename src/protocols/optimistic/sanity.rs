@@ -62,6 +62,7 @@ impl Replica {
             known.held_until = known.held_until.map(|until| until.min(now + hold));
             known.forget_at = known.forget_at.min(now + hold.max(Duration::from_secs(1)).saturating_mul(8));
             known.waiting_since = known.waiting_since.map(|since| since.min(now));
+            known.refilled = known.refilled.filter(|&(_, at)| at <= now);
             known.fetching = known.fetching.filter(|&since| since <= now);
         }
     }
@@ -157,7 +158,11 @@ impl Replica {
         self.installing = None;
         self.confirm_length = None;
         self.acked_length = 0;
-        self.disk.durable = self.disk.durable.min(self.log.length());
+        let length = self.log.length();
+        self.disk.durable = self.disk.durable.min(length);
+        for (_, _, end) in &mut self.disk.pending {
+            *end = (*end).min(length);
+        }
         for known in self.peers.values_mut() {
             known.matched = 0;
             known.branch = None;
@@ -199,15 +204,18 @@ impl Replica {
         if !self.incumbent {
             return;
         }
+        let last_view = self.log.state().last_view;
+        let base = self.log.chain().base.clone();
         let names_view = |at: u64| {
             self.log.chain().entry(at).is_some_and(|entry| match &entry.data {
-                Data::Confirm { view } => Some(*view) == self.log.state().last_view.map(|view| view.tip),
+                Data::Confirm { view } => Some(*view) == last_view.map(|view| view.tip),
                 _ => false,
             })
         };
+        let compacted = |at: u64| at <= base.tip.length && base.state.confirmed == last_view;
         if let Some(at) = self.confirm_length
-            && at > self.log.chain().base.tip.length
             && !names_view(at)
+            && !compacted(at)
         {
             self.confirm_length = (self.view_length + 1..=length).find(|&at| names_view(at));
             self.service.confirmed &= self.confirm_length.is_some();
@@ -253,8 +261,12 @@ impl Replica {
         let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
         for node in nodes {
             let (heard, until, waiting) = (self.any_time(rng), self.any_time(rng), self.any_time(rng));
-            // A node that leads is the most dangerous lie.
-            let candidate = if rng.chance(0.5) { node } else { self.any_node(rng) };
+            // That a node leads, or follows this one, are the most dangerous lies.
+            let candidate = match rng.below(3) {
+                0 => node,
+                1 => self.me(),
+                _ => self.any_node(rng),
+            };
             let epoch_max = self.options().epoch_max;
             let known = self.known(node);
             known.heard = rng.chance(0.8).then_some(heard);
@@ -351,8 +363,10 @@ fn overwrite_entry(entry: &mut Entry, rng: &mut Stream) {
 fn overwrite_heartbeat(beat: &mut Heartbeat, candidate: NodeId, epoch_max: u64, rng: &mut Stream) {
     beat.incumbent = rng.chance(0.5);
     beat.candidate = rng.chance(0.8).then_some(candidate);
-    beat.members = rng.below(8) as u32;
-    beat.tip = Tip { length: rng.bits() >> rng.below(64), hash: rng.bits() };
+    beat.members = rng.below(6) as u32;
+    if rng.chance(0.5) {
+        beat.tip = Tip { length: rng.bits() >> rng.below(64), hash: rng.bits() };
+    }
     beat.floor = rng.bits() >> rng.below(64);
     if rng.chance(0.3) {
         beat.incarnation = rng.bits();

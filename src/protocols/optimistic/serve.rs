@@ -1,6 +1,7 @@
 //! Clients: sessions and the fates of their writes, reads, notices.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 use std::rc::Rc;
 
 use super::config::Mutation;
@@ -33,6 +34,8 @@ pub struct Desk {
     /// Revoked writes whose clients have not confirmed the notice.
     untold: BTreeSet<WriteKey>,
     told: BTreeSet<WriteKey>,
+    /// The last write whose client was sent a notice: the next batch starts after it.
+    last_told: Option<WriteKey>,
     /// Replications that came before the ones they follow.
     stash: BTreeMap<u64, Run>,
     pub retransmit_armed: bool,
@@ -117,7 +120,10 @@ impl Replica {
     fn serve_write(&mut self, held: Held, cx: &mut Cx<'_>) {
         let Request { op, client, number, floor, fresh, .. } = held.request;
         let key = held.request.write_key();
+        let floor_held = self.log.state().session(client).map_or(0, |session| session.floor);
         match self.log.state().fate(key) {
+            // A straggler: the client has its final answer, which was not that this was executed.
+            Fate::New if number < floor_held => cx.reply(held.id, Outcome::Refused),
             Fate::New if self.is_expired(&held.request, cx) && !fresh => cx.reply(held.id, Outcome::SessionUnknown),
             Fate::New => {
                 self.hlc = (self.hlc + 1).max(cx.wall.as_nanos());
@@ -310,8 +316,12 @@ impl Replica {
     }
 
     pub(super) fn tell_revoked(&mut self, cx: &mut Cx<'_>) {
-        for write in self.service.untold.iter().take(TELL_BATCH) {
+        let untold = &self.service.untold;
+        let from = self.service.last_told.map_or(Bound::Unbounded, Bound::Excluded);
+        let turn = untold.range((from, Bound::Unbounded)).chain(untold).take(TELL_BATCH.min(untold.len()));
+        for &write in turn {
             cx.tell(write.client, write.number);
+            self.service.last_told = Some(write);
         }
     }
 

@@ -112,6 +112,11 @@ impl State {
         self.journal.get(&write).is_some_and(|one| one.why != Why::Changed)
     }
 
+    /// Whether a live write is on record as answered otherwise by some branch.
+    pub fn changed(&self, write: WriteKey) -> bool {
+        self.journal.get(&write).is_some_and(|one| one.why == Why::Changed)
+    }
+
     pub fn fate(&self, write: WriteKey) -> Fate {
         if self.journaled(write) {
             return Fate::Revoked;

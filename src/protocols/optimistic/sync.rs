@@ -59,7 +59,7 @@ impl Replica {
     pub(super) fn fetch_received(&mut self, from: NodeId, have: &[Tip], cx: &mut Cx<'_>) {
         let chain = self.log.chain();
         let durable = self.durable_tip();
-        let common = have.iter().copied().find(|tip| tip.length <= durable.length && chain.passes(*tip));
+        let common = have.iter().copied().filter(|tip| tip.length <= durable.length && chain.passes(*tip)).max();
         let (start, image) = match common {
             Some(tip) => (tip, None),
             None => (chain.base.tip, Some(chain.base.clone())),
@@ -134,7 +134,10 @@ impl Replica {
                 .map(|(_, segment)| segment.fork.length)
         };
         let synced = report.synced.filter(|&tip| mine.passes(tip)).map(|tip| tip.length);
-        let held = shared.or_else(fork_of_segment).max(synced);
-        incoming && held.is_some_and(|held| held >= mine.base.tip.length && mine.length() - held <= limit)
+        // A report is as old as a heartbeat; what a member of the view acknowledged is newer.
+        let member = self.incumbent && self.view.as_ref().is_some_and(|view| view.has(node));
+        let matched = member.then_some(known.matched);
+        let held = shared.or_else(fork_of_segment).max(synced).max(matched);
+        incoming && held.is_some_and(|held| held >= mine.base.tip.length && mine.length().saturating_sub(held) <= limit)
     }
 }

@@ -53,6 +53,11 @@ impl ViewId {
     fn is_attempt_of(&self, other: &Self) -> bool {
         (self.epoch, self.coordinator, self.incarnation) == (other.epoch, other.coordinator, other.incarnation)
     }
+
+    /// An earlier attempt of the same life of the same coordinator.
+    fn is_before(&self, other: &Self) -> bool {
+        (self.coordinator, self.incarnation) == (other.coordinator, other.incarnation) && self.epoch < other.epoch
+    }
 }
 
 impl Replica {
@@ -234,6 +239,11 @@ impl Replica {
             } else {
                 cx.send(from, Message::ViewNack { view: id, epoch: id.epoch });
             }
+            return;
+        }
+        if let Some(last) = self.acknowledged.filter(|last| !reset && id.is_before(last)) {
+            // It was overtaken by a later one; or its coordinator lost count, and learns of it.
+            cx.send(from, Message::ViewNack { view: id, epoch: last.epoch });
             return;
         }
         self.change = None;
@@ -453,7 +463,7 @@ impl Replica {
         self.change = None;
         self.attempts = 0;
         self.unsettled_since = None;
-        self.incumbent = view.coordinator == self.me();
+        self.incumbent = view.coordinator == self.me() && view.incarnation == self.incarnation;
         self.view = Some(view);
         self.absorb_clock(cx);
         for known in self.peers.values_mut() {

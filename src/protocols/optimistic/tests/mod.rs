@@ -1,0 +1,11 @@
+//! The mechanism rehearsed by hand: a few replicas on a small stage whose messages, disks and clock the test
+//! moves. Each test is a story in the words of the specification.
+
+mod arbitrary;
+mod dialogue;
+mod leaders;
+mod log;
+mod merge;
+mod sessions;
+mod stage;
+mod views;
