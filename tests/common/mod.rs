@@ -3,6 +3,7 @@
 
 pub mod chaos;
 pub mod judge;
+pub mod library;
 
 use firedrill::id::{DcId, NodeId, ServiceId};
 use firedrill::protocols::optimistic::{Ack, MergePolicy, Options, ReadLevel};
