@@ -154,5 +154,10 @@ fn stays_legitimate(stage: &mut Stage, up: &[NodeId], seed: u64) {
     let views = stage.noted(|_, note| matches!(note, Note::Installed { .. }));
     let suspicions = stage.noted(|_, note| matches!(note, Note::Suspected(_)));
     assert!(views == 0 || suspicions > 0, "seed {seed}: {:#?}", stage.notes);
-    assert!(stage.legitimate(up), "seed {seed}");
+    // A member whose log a scrub found bad in the meantime may be held down once more, for T_hold at most.
+    let start = stage.now;
+    while !stage.legitimate(up) && stage.now.since(start) < Duration::from_secs(40) {
+        stage.run(500);
+    }
+    assert!(stage.legitimate(up), "seed {seed}: {:#?}", statuses(stage, up));
 }
