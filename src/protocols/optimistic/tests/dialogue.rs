@@ -1,6 +1,7 @@
 //! Transcripts: who says what to whom.
 
 use super::super::config::Mutation;
+use super::super::entry::Data;
 use super::super::message::{Message, ReplicateAck};
 use super::stage::*;
 use super::views::set_mutation;
@@ -82,6 +83,31 @@ fn nothing_is_acknowledged_before_the_view_is_confirmed_by_all() {
     assert!(stage.is_done(asked));
     let confirm = stage.replica(A).confirm_length.expect("confirmed");
     assert!(stage.replica(A).acked_length >= confirm);
+}
+
+/// A write that came before the Confirm is on every member, and still waits for it.
+#[test]
+fn a_write_before_the_confirm_waits_for_it() {
+    let mut stage = Stage::with(2, |_| {});
+    while !stage.replica(A).serving() {
+        stage.run(1);
+    }
+    stage.run(25);
+    assert_eq!(stage.replica(B).view(), stage.replica(A).view(), "installed, and its acknowledgement under way");
+    let asked = stage.ask(A, post(1, 1));
+    let confirms = |flight: &Flight| match &flight.message {
+        Message::Replicate(replicate) => {
+            replicate.entries.iter().any(|entry| matches!(entry.data, Data::Confirm { .. }))
+        }
+        _ => false,
+    };
+    let end = stage.now + crate::time::Duration::from_millis(600);
+    stage.run_until(end, |flight| !confirms(flight));
+    assert!(stage.replica(B).applied(key(1, 1)));
+    assert!(stage.replica(A).confirm_length.is_some());
+    assert_eq!(stage.outcome(asked), None);
+    stage.run(1_000);
+    assert!(stage.is_done(asked));
 }
 
 #[test]

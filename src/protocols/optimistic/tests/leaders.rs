@@ -41,6 +41,19 @@ fn a_jerky_leader_still_suspects_the_dead() {
 }
 
 #[test]
+fn what_was_heard_is_shifted_by_the_gap_less_a_period_and_never_beyond_now() {
+    let mut stage = Stage::settled(3);
+    let now = stage.now;
+    let ago = |millis| now - Duration::from_millis(millis);
+    for (gap, heard, shifted) in [(1_500, 2_500, 2_500), (2_000, 2_500, 1_000), (2_000, 700, 0), (3_000, 2_900, 400)] {
+        stage.replica_mut(A).last_tick = ago(gap);
+        stage.replica_mut(A).known(C).heard = Some(ago(heard));
+        stage.step(A, Input::Timeout(super::super::Timer::Tick));
+        assert_eq!(stage.replica(A).peers[&C].heard, Some(ago(shifted)), "a gap of {gap} ms");
+    }
+}
+
+#[test]
 fn a_pause_longer_than_the_suspicion_timeout_is_a_restart() {
     let mut stage = Stage::settled(3);
     let before = stage.replica(A).incarnation;

@@ -209,3 +209,17 @@ fn a_record_that_was_torn_ends_the_log() {
         assert_eq!(booted.tip(), Tip { length: 1, hash: log.chain().hash_at(1).expect("it is there") });
     }
 }
+
+#[test]
+fn an_installation_that_keeps_more_than_there_is_does_not_take_place() {
+    let config = config(A, 5, &options());
+    let empty = Log::from_chain(Chain { base: record::empty_image(&config), entries: Vec::new() });
+    let log = Branch(empty).put(1, 1, 0, 1, 1).put(1, 2, 0, 2, 2).put(1, 3, 0, 3, 3).0;
+    let view = View { epoch: 1, coordinator: A, incarnation: 1, members: vec![A] };
+    let install = |keep: u64| Record::Install { keep, entries: log.chain().after(keep).to_vec(), view: view.clone() };
+    let first = Record::Append(vec![log.chain().entries[0].clone()]);
+    let (booted, its_view) = record::read(&config, &[first.clone(), install(3)]);
+    assert_eq!((booted.length(), its_view), (1, None), "what it builds on was torn off");
+    let (booted, its_view) = record::read(&config, &[first, install(1)]);
+    assert_eq!((booted.tip(), its_view), (log.tip(), Some(view.clone())));
+}

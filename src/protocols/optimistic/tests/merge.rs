@@ -432,6 +432,7 @@ fn state_and_journal_account_for_every_write_whatever_the_order_of_pairwise_merg
         let policy = policy_for(seed, board);
         let mut branches = random_branches(&mut stream, board);
         let writes = all_writes(&branches);
+        let tips: Vec<_> = branches.iter().map(|branch| branch.0.tip()).collect();
         let mut epoch = 50;
         while branches.len() > 1 {
             stream.shuffle(&mut branches);
@@ -447,6 +448,7 @@ fn state_and_journal_account_for_every_write_whatever_the_order_of_pairwise_merg
             }
             branches.push(both);
         }
+        assert!(tips.into_iter().all(|tip| branches[0].0.covers(tip)), "seed {seed}: segments of segments count");
         let state = branches[0].0.state();
         for write in writes {
             let (live, journaled) = (state.applied(write), state.journaled(write));

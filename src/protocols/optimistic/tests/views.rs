@@ -3,6 +3,8 @@
 use std::rc::Rc;
 
 use super::super::config::Mutation;
+use super::super::entry::{Data, ViewEntry};
+use super::super::log::{Chain, Log};
 use super::super::message::{Delta, Message, View};
 use super::stage::*;
 use crate::machine::{Input, Machine, Note};
@@ -130,6 +132,15 @@ fn an_older_proposal_is_refused_with_the_newer_epoch() {
     assert!(matches!(nacks[..], [Message::ViewNack { epoch: newer, .. }] if newer == epoch + 5), "{nacks:?}");
 }
 
+/// What an installation of the view on this chain carries.
+fn installation(chain: Chain, view: &View) -> Rc<Delta> {
+    let from = chain.tip();
+    let mut log = Log::from_chain(chain);
+    let (epoch, coordinator, members) = (view.epoch, view.coordinator, view.members.clone());
+    let entry = log.push(Data::View(ViewEntry { epoch, coordinator, members }));
+    Rc::new(Delta { from, image: None, entries: vec![entry] })
+}
+
 /// What carries the guarantee that nothing is lost silently.
 #[test]
 fn a_member_adopts_only_what_covers_its_tip() {
@@ -141,12 +152,8 @@ fn a_member_adopts_only_what_covers_its_tip() {
         stage.run(100);
         let view = proposal(&stage, 1);
         propose(&mut stage, &view);
-        let mut log = super::super::log::Log::from_chain(chain.clone());
-        let members = view.members.clone();
-        let entry = super::super::entry::ViewEntry { epoch: view.epoch, coordinator: A, members };
-        log.push(super::super::entry::Data::View(entry));
-        let delta = Delta { from: chain.tip(), image: None, entries: log.chain().after(chain.length()).to_vec() };
-        stage.deliver(A, B, Message::Install { view: view.clone(), delta: Rc::new(delta) });
+        let delta = installation(chain, &view);
+        stage.deliver(A, B, Message::Install { view: view.clone(), delta });
         stage.sync(B);
         let adopted = stage.replica(B).view.as_ref().map(View::id) == Some(view.id());
         assert_eq!(adopted, mutation.is_some(), "{mutation:?}");
@@ -159,11 +166,14 @@ fn an_installation_that_nobody_asked_for_is_ignored() {
     let mut stage = Stage::settled(3);
     let before = stage.replica(B).view();
     let view = proposal(&stage, 1);
-    let from = stage.replica(B).tip();
-    let delta = Rc::new(Delta { from, image: None, entries: Vec::new() });
-    stage.deliver(A, B, Message::Install { view, delta });
+    let delta = installation(stage.replica(B).log.chain().clone(), &view);
+    stage.deliver(A, B, Message::Install { view: view.clone(), delta: delta.clone() });
     stage.sync(B);
     assert_eq!(stage.replica(B).view(), before);
+    propose(&mut stage, &view);
+    stage.deliver(A, B, Message::Install { view, delta });
+    stage.sync(B);
+    assert_ne!(stage.replica(B).view(), before, "asked for, it is adopted");
 }
 
 pub fn set_mutation(stage: &mut Stage, node: crate::id::NodeId, mutation: Option<Mutation>) {
