@@ -39,8 +39,8 @@ impl Record {
     }
 }
 
-/// Reads the records in order. A record that does not link is where the log ends: what follows it is
-/// dropped, and other replicas bring it again.
+/// Reads the records in order. One that does not link or is not sound is passed over, and what builds on it
+/// with it: other replicas bring that again.
 pub fn read(config: &Config, records: &[Record]) -> (Log, Option<View>) {
     let mut chain = Chain { base: empty_image(config), entries: Vec::new() };
     let mut view = None;

@@ -259,7 +259,8 @@ impl State {
         256 + cells + siblings + sessions + journal
     }
 
-    /// A hash over everything that matters, computed afresh: equal to another's exactly if the states agree.
+    /// A hash over cells, sessions, the journal's writes and the replica set, computed afresh: two states that
+    /// differ in these differ in it.
     pub fn full_digest(&self) -> u64 {
         let mut hasher = hash::Hasher::new();
         for (key, &cell) in self.cells.iter().enumerate().filter(|(_, cell)| **cell != Cell::default()) {
