@@ -10,7 +10,7 @@ use firedrill::world::fault::{Action, Disk};
 use super::arbitrary_state_bound;
 
 /// Steps that the linearizability checker may take in a run.
-const BUDGET: u64 = 20_000_000;
+const BUDGET: u64 = 2_000_000;
 
 /// Runs the scenario, and says what is wrong with the run, if anything.
 pub fn complaints(scenario: &Scenario, options: &Options, seed: u64, probe: &Probe) -> Vec<String> {
