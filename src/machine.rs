@@ -27,6 +27,16 @@ pub enum LinkKind {
     Session,
 }
 
+/// How the views (terms, ballots) of a protocol stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Views {
+    /// Several may serve at once; their histories merge afterwards.
+    Coexist,
+    /// Only the newest can acknowledge anything, so there is one history. A leader that has not heard of a
+    /// newer one believes itself to serve, in vain.
+    Succeed,
+}
+
 /// What happened to a machine.
 #[derive(Clone, Debug)]
 pub enum Input<M: Machine> {
@@ -171,7 +181,7 @@ pub struct Status {
     /// Members of the installed view, ascending.
     pub members: Vec<NodeId>,
     pub replica_set: Vec<NodeId>,
-    /// The end of the log, durable or not.
+    /// The end of the history, durable or not; for protocols of one history, of what is committed and applied.
     pub tip: Tip,
     /// Accepts writes as primary now: installed, up, not frozen.
     pub serving: bool,
@@ -209,14 +219,29 @@ pub trait Machine: Sized {
     type Config;
 
     const LINKS: LinkKind;
+    const VIEWS: Views;
 
+    /// What whoever installs the service writes on the disk before the first start of all: nothing, or a mark
+    /// by which a later start tells an empty service from a disk that was lost.
+    fn format(_config: &Self::Config) -> Vec<Self::Record> {
+        Vec::new()
+    }
     /// Starts from what the disk holds, in order of writing.
     fn boot(config: &Self::Config, log: &[Self::Record], cx: &mut Context<'_, Self>) -> Result<Self, BootError>;
     fn step(&mut self, input: Input<Self>, cx: &mut Context<'_, Self>);
 
     fn status(&self) -> Status;
-    /// As `status().serving`, but cheap: asked after every step.
-    fn serving(&self) -> bool;
+    /// As `status().serving`; asked after every step, so it should be cheap.
+    fn serving(&self) -> bool {
+        self.status().serving
+    }
+    /// Whether these live replicas, each connected with each, must come to serve by the protocol's own rule.
+    fn can_serve(live: &[&Status]) -> bool {
+        match Self::VIEWS {
+            Views::Coexist => true,
+            Views::Succeed => majority(live),
+        }
+    }
     /// Whether this replica answers requests itself (perhaps reads only) instead of redirecting them.
     fn answers(&self, request: &Request) -> bool;
     /// Whether `tip` is in this replica's history, as an entry of its chain or of a branch merged into it.
@@ -230,13 +255,19 @@ pub trait Machine: Sized {
         self.covers(tip)
     }
     /// As `status().tip`, but cheap.
-    fn tip(&self) -> Tip;
+    fn tip(&self) -> Tip {
+        self.status().tip
+    }
     /// As `status().view`, but cheap.
-    fn view(&self) -> Option<(u64, NodeId, u64)>;
+    fn view(&self) -> Option<(u64, NodeId, u64)> {
+        self.status().view
+    }
     /// Whether a write is in the live state.
     fn applied(&self, write: WriteKey) -> bool;
-    /// Whether a write was revoked, and is in the journal.
-    fn journaled(&self, write: WriteKey) -> bool;
+    /// Whether a write was revoked, and is in the journal. Protocols of one history revoke nothing.
+    fn journaled(&self, _write: WriteKey) -> bool {
+        false
+    }
     fn inventory(&self) -> Inventory;
     /// What a disk accounts for whose process does not run.
     fn inventory_of(config: &Self::Config, log: &[Self::Record]) -> Inventory;
@@ -247,9 +278,22 @@ pub trait Machine: Sized {
     fn message_name(message: &Self::Message) -> &'static str;
 
     /// Overwrites state with arbitrary values. False: not supported, and reports say so.
-    fn corrupt(&mut self, what: Corrupt, rng: &mut Stream) -> bool;
+    fn corrupt(&mut self, _what: Corrupt, _rng: &mut Stream) -> bool {
+        false
+    }
     /// Overwrites a message in flight. False: not supported.
-    fn corrupt_message(message: &mut Self::Message, rng: &mut Stream) -> bool;
+    fn corrupt_message(_message: &mut Self::Message, _rng: &mut Stream) -> bool {
+        false
+    }
+}
+
+/// Whether these replicas are a majority of the replica set that the most advanced of them knows.
+pub fn majority(live: &[&Status]) -> bool {
+    let newest = live.iter().max_by_key(|status| status.tip.length);
+    newest.is_some_and(|status| {
+        let present = live.iter().filter(|one| one.replica_set == status.replica_set).count();
+        present > status.replica_set.len() / 2
+    })
 }
 
 /// What a step may use.
@@ -271,6 +315,9 @@ impl<M: Machine> Context<'_, M> {
     }
     pub fn reply(&mut self, id: RequestId, outcome: Outcome) {
         self.effects.push(Effect::Reply { id, outcome });
+    }
+    pub fn cancel_timer(&mut self, timer: M::Timer) {
+        self.effects.push(Effect::CancelTimer(timer));
     }
     pub fn note(&mut self, note: Note) {
         self.effects.push(Effect::Note(note));

@@ -1,7 +1,7 @@
 //! Checks while a run goes on: what must hold at every event of a view, and which confirmed views there were.
 
 use crate::id::NodeId;
-use crate::machine::Machine;
+use crate::machine::{Machine, Views};
 use crate::op::Tip;
 use crate::time::SimTime;
 use crate::world::Replicas;
@@ -17,6 +17,10 @@ pub struct Invariants {
     violation: Option<String>,
     /// How often something was checked: a verdict of nothing checked is no verdict.
     checks: u64,
+    /// The longest committed history seen, and who had it: of protocols of one history.
+    furthest: Option<(NodeId, Tip)>,
+    /// The first read that missed a write acknowledged before it began.
+    stale: Option<String>,
     confirmed: Option<Tip>,
     /// When a confirmed view first did not continue the one confirmed before it.
     chain_broken: Option<SimTime>,
@@ -24,7 +28,16 @@ pub struct Invariants {
 
 impl Invariants {
     pub fn new(on_every_member: bool, rests: Vec<(SimTime, SimTime)>) -> Self {
-        Self { on_every_member, rests, violation: None, checks: 0, confirmed: None, chain_broken: None }
+        Self {
+            on_every_member,
+            rests,
+            violation: None,
+            checks: 0,
+            furthest: None,
+            stale: None,
+            confirmed: None,
+            chain_broken: None,
+        }
     }
 
     fn rests(&self, now: SimTime) -> bool {
@@ -50,12 +63,61 @@ impl Invariants {
         }
     }
 
-    /// After a step of `node`: within a view, a member's log is a prefix of its primary's (I1).
+    /// The first stale read, told.
+    pub fn stale(&self) -> Option<&str> {
+        self.stale.as_deref()
+    }
+
+    /// A replica answered a read of `key` without a write that was acknowledged before the read began.
+    pub fn read_stale(&mut self, now: SimTime, node: NodeId, key: u32) {
+        if self.stale.is_none() {
+            let at = now.as_secs_f64();
+            self.stale = Some(format!("at {at:.6} s: node {} answered a stale read of key {key}", node.0));
+        }
+    }
+
+    /// After a step of `node`: its history agrees with those it has to agree with.
     pub fn stepped<M: Machine>(&mut self, now: SimTime, node: NodeId, replicas: &Replicas<'_, M>) {
         if self.rests(now) {
             return;
         }
         let Some(machine) = replicas.machine(node) else { return };
+        match M::VIEWS {
+            Views::Coexist => self.follows_its_primary(now, node, machine, replicas),
+            Views::Succeed => self.agrees_with_the_furthest(now, node, machine, replicas),
+        }
+    }
+
+    /// Of protocols of one history: of any two committed histories one is a prefix of the other.
+    fn agrees_with_the_furthest<M: Machine>(
+        &mut self,
+        now: SimTime,
+        node: NodeId,
+        machine: &M,
+        replicas: &Replicas<'_, M>,
+    ) {
+        let tip = machine.tip();
+        let Some((holder, furthest)) = self.furthest else {
+            self.furthest = (tip.length > 0).then_some((node, tip));
+            return;
+        };
+        let agrees = if tip.length >= furthest.length {
+            self.furthest = Some((node, tip));
+            machine.covers(furthest)
+        } else {
+            // Its holder may have crashed, or started anew: then the next to get as far is compared.
+            let other = replicas.machine(holder).filter(|other| other.tip().length >= tip.length);
+            let Some(other) = other else { return };
+            other.covers(tip)
+        };
+        self.checks += 1;
+        if !agrees {
+            self.violated(now, format!("nodes {} and {} committed different histories", node.0, holder.0));
+        }
+    }
+
+    /// Within a view, a member's log is a prefix of its primary's (I1).
+    fn follows_its_primary<M: Machine>(&mut self, now: SimTime, node: NodeId, machine: &M, replicas: &Replicas<'_, M>) {
         let Some((_, primary, _)) = machine.view().filter(|view| view.1 != node) else { return };
         let Some(leader) = replicas.machine(primary) else { return };
         if !leader.serving() || leader.view() != machine.view() {

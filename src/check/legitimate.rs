@@ -1,8 +1,9 @@
 //! The legitimate state of a service (protocol specification, section 6): one incumbent that follows itself
 //! in each fully connected live component, all views equal, every tip in its history, nobody changing.
+//! For protocols of one history: one leader wherever enough replicas are together, and all behind it.
 
 use crate::id::NodeId;
-use crate::machine::{Machine, Status};
+use crate::machine::{Machine, Status, Views};
 use crate::world::Replicas;
 
 /// How strictly membership is judged.
@@ -28,10 +29,12 @@ pub fn legitimate<M: Machine>(replicas: &Replicas<'_, M>, members: Members) -> R
             .iter()
             .enumerate()
             .all(|(at, (a, _))| component[at + 1..].iter().all(|(b, _)| replicas.connected(*a, *b)));
-        if complete {
-            one_view(replicas, &component, members)?;
-        } else {
-            each_is_led(replicas, &component)?;
+        match (M::VIEWS, complete) {
+            (Views::Coexist, true) => one_view(replicas, &component, members)?,
+            (Views::Coexist, false) => each_is_led(replicas, &component)?,
+            (Views::Succeed, true) => one_leader(replicas, &component)?,
+            // Who serves under cuts that are not transitive differs by protocol: it is measured, not judged.
+            (Views::Succeed, false) => {}
         }
     }
     Ok(())
@@ -84,6 +87,32 @@ fn one_view<M: Machine>(replicas: &Replicas<'_, M>, component: &[Live<'_>], memb
         }
         if !machine.covers(status.tip) {
             return Err(format!("the log of node {} is not in its primary's", node.0));
+        }
+    }
+    Ok(())
+}
+
+/// Of protocols of one history: who can serve by the protocol's rule has one leader, whom all follow.
+fn one_leader<M: Machine>(replicas: &Replicas<'_, M>, component: &[Live<'_>]) -> Result<(), String> {
+    let statuses: Vec<&Status> = component.iter().map(|(_, status)| *status).collect();
+    if !M::can_serve(&statuses) {
+        return Ok(());
+    }
+    let newest = component.iter().filter(|(_, status)| status.serving).max_by_key(|(_, status)| status.view);
+    let Some((leader, lead)) = newest else {
+        let names: Vec<u32> = component.iter().map(|(node, _)| node.0).collect();
+        return Err(format!("nodes {names:?} can serve and have no leader"));
+    };
+    let machine = replicas.machine(*leader).expect("a live node has a machine");
+    for (node, status) in component {
+        if status.view != lead.view {
+            return Err(format!("node {} has view {:?}, its leader {:?}", node.0, status.view, lead.view));
+        }
+        if status.changing {
+            return Err(format!("node {} is choosing a leader", node.0));
+        }
+        if !machine.covers(status.tip) {
+            return Err(format!("the history of node {} is not in its leader's", node.0));
         }
     }
     Ok(())

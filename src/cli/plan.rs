@@ -6,7 +6,7 @@ use super::load::Loaded;
 use super::options::Seeds;
 use super::screen::{and_list, count};
 use crate::output;
-use crate::scenario::{Kind, Protocol, Scenario};
+use crate::scenario::{Protocol, Scenario};
 
 /// More runs than this are a slip of the hand.
 const MOST_RUNS: u64 = 1_000_000;
@@ -121,7 +121,7 @@ fn same_names(loaded: &[Loaded], remarks: &mut Remarks) {
 
 /// Whether this version can run a protocol.
 pub fn is_built(protocol: &Protocol) -> bool {
-    !matches!(protocol.kind, Kind::NotBuilt(_))
+    protocol.kind.is_built()
 }
 
 fn choose(scenario: &Scenario, labels: &[String], remarks: &mut Remarks) -> Vec<Protocol> {
@@ -131,8 +131,9 @@ fn choose(scenario: &Scenario, labels: &[String], remarks: &mut Remarks) -> Vec<
     for label in labels {
         match scenario.protocols.iter().find(|protocol| protocol.label == *label) {
             None => remarks.errors.push(format!("{name} has no protocol `{label}`; it has {}", and_list(&known))),
-            Some(Protocol { kind: Kind::NotBuilt(kind), .. }) => remarks.errors.push(format!(
-                "{name}: `{label}` cannot run: {kind} is not built into firedrill {version} yet (see `firedrill list protocols`)"
+            Some(Protocol { kind, .. }) if !kind.is_built() => remarks.errors.push(format!(
+                "{name}: `{label}` cannot run: {} is not built into firedrill {version} yet (see `firedrill list protocols`)",
+                kind.name()
             )),
             Some(_) => {}
         }

@@ -1,5 +1,6 @@
 //! A scenario, a protocol and a seed give a [`RunResult`].
 
+mod contest;
 mod expect;
 pub mod lines;
 mod phases;
@@ -9,7 +10,6 @@ mod verdicts;
 use serde::{Deserialize, Serialize};
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use crate::check::invariants::Invariants;
 use crate::history::Event;
@@ -21,12 +21,11 @@ use crate::metrics::{Metrics, MetricsTable, Phase, Recovery, Second};
 use crate::protocols::optimistic;
 use crate::scenario::{Kind, Protocol, Scenario};
 use crate::time::{Duration, SimTime};
-use crate::workload::Service;
 use crate::workload::{Clients, Plan};
 use crate::world::fault::Action;
-use crate::world::topology::Topology;
 use crate::world::{Replicas, ServiceSpec, World, WorldConfig};
 
+pub use self::contest::{Contest, Promises, Survives, groups};
 use self::lines::{Lines, Names};
 use self::stage::{AFTER_CORRUPTION, OBSERVE_EVERY, Seat, Stage};
 
@@ -133,18 +132,52 @@ pub struct NotBuilt(pub &'static str);
 /// # Errors
 /// If the protocol's kind is not built into this version.
 pub fn run(scenario: &Scenario, protocol: &Protocol, seed: u64, keep: Keep) -> Result<RunResult, NotBuilt> {
+    Ok(enter(scenario, protocol, seed, keep, None)?.0)
+}
+
+/// As [`run`], with what checkers need kept in memory.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_examined(
+    scenario: &Scenario,
+    protocol: &Protocol,
+    seed: u64,
+    keep: Keep,
+) -> Result<(RunResult, Examined), NotBuilt> {
+    enter(scenario, protocol, seed, keep, Some(&Probe::default()))
+}
+
+/// Static dispatch: one line a kind.
+fn enter(
+    scenario: &Scenario,
+    protocol: &Protocol,
+    seed: u64,
+    keep: Keep,
+    probe: Option<&Probe>,
+) -> Result<(RunResult, Examined), NotBuilt> {
+    let label = &protocol.label;
     match &protocol.kind {
         Kind::Optimistic(options) => {
-            let setup = Setup {
-                configs: &|service, topology| optimistic_configs(options, service, topology, None),
-                on_every_member: options.ack == optimistic::Ack::All,
-                durable_before_ack: options.ack != optimistic::Ack::None,
-            };
-            let (result, _) = drive::<optimistic::Replica>(scenario, &protocol.label, seed, keep, None, &setup);
-            Ok(result)
+            Ok(drive(scenario, label, seed, keep, probe, &contest::optimistic(options, &Probe::default())))
         }
-        Kind::NotBuilt(kind) => Err(NotBuilt(kind)),
+        Kind::StaticPrimary(options) => {
+            Ok(drive(scenario, label, seed, keep, probe, &contest::static_primary(options)))
+        }
+        other => Err(NotBuilt(other.name())),
     }
+}
+
+/// Runs any machine in a scenario, under a label of its own: how a protocol that this crate does not know
+/// joins a comparison.
+pub fn run_machine<M: Machine>(
+    scenario: &Scenario,
+    label: &str,
+    seed: u64,
+    keep: Keep,
+    contest: &Contest<'_, M>,
+) -> RunResult {
+    drive(scenario, label, seed, keep, None, contest).0
 }
 
 /// What a test does to a run beyond its scenario.
@@ -168,24 +201,7 @@ pub fn run_probed(
     seed: u64,
     probe: &Probe,
 ) -> (RunResult, Examined) {
-    let configs = |service: &Service, topology: &Topology| {
-        let mut configs = optimistic_configs(options, service, topology, probe.mutation);
-        for config in configs.iter_mut().map(Rc::make_mut) {
-            if !probe.broken.is_empty() && !probe.broken.contains(&config.me) {
-                config.mutation = None;
-            }
-            if let Some(set) = &probe.replica_set {
-                config.replica_set.clone_from(set);
-            }
-        }
-        configs
-    };
-    let setup = Setup {
-        configs: &configs,
-        on_every_member: options.ack == optimistic::Ack::All,
-        durable_before_ack: options.ack != optimistic::Ack::None,
-    };
-    drive::<optimistic::Replica>(scenario, "optimistic", seed, probe.keep, Some(probe), &setup)
+    drive(scenario, "optimistic", seed, probe.keep, Some(probe), &contest::optimistic(options, probe))
 }
 
 /// What checkers need beyond a result.
@@ -208,53 +224,13 @@ pub struct Installed {
     pub members: Vec<NodeId>,
 }
 
-/// How a protocol is put on the machines, and what it promises.
-struct Setup<'a, M: Machine> {
-    configs: &'a dyn Fn(&Service, &Topology) -> Vec<M::Config>,
-    on_every_member: bool,
-    durable_before_ack: bool,
-}
-
-fn optimistic_configs(
-    options: &optimistic::Options,
-    service: &Service,
-    topology: &Topology,
-    mutation: Option<optimistic::Mutation>,
-) -> Vec<Rc<optimistic::Config>> {
-    let count = service.replicas.len() as u32;
-    let directory: Vec<optimistic::Peer> = (0..count)
-        .zip(&service.replicas)
-        .map(|(place, &node)| optimistic::Peer { node, data_center: topology.site_of(node), priority: count - place })
-        .collect();
-    let mut replica_set = service.replicas.clone();
-    replica_set.sort_unstable();
-    let round_trip_max = round_trip_max(&service.replicas, topology);
-    let config = |&me: &NodeId| {
-        Rc::new(optimistic::Config {
-            options: options.clone(),
-            me,
-            directory: directory.clone(),
-            replica_set: replica_set.clone(),
-            round_trip_max,
-            mutation,
-        })
-    };
-    service.replicas.iter().map(config).collect()
-}
-
-fn round_trip_max(nodes: &[NodeId], topology: &Topology) -> Duration {
-    let pairs = nodes.iter().flat_map(|&a| nodes.iter().map(move |&b| (a, b))).filter(|(a, b)| a != b);
-    let trip = |(a, b)| topology.between_nodes(a, b).one_way + topology.between_nodes(b, a).one_way;
-    pairs.map(trip).max().unwrap_or(Duration::ZERO)
-}
-
 fn drive<M: Machine>(
     scenario: &Scenario,
     label: &str,
     seed: u64,
     keep: Keep,
     probe: Option<&Probe>,
-    setup: &Setup<'_, M>,
+    contest: &Contest<'_, M>,
 ) -> (RunResult, Examined) {
     let phases = phases::phases(scenario);
     let windows = windows(scenario, &phases);
@@ -263,7 +239,7 @@ fn drive<M: Machine>(
     let specs = services
         .map(|service| ServiceSpec {
             replicas: service.replicas.clone(),
-            configs: (setup.configs)(service, &scenario.topology),
+            configs: (contest.configs)(service, &scenario.topology),
         })
         .collect();
     let config = WorldConfig {
@@ -275,8 +251,8 @@ fn drive<M: Machine>(
         end,
         observe_every: Some(OBSERVE_EVERY),
     };
-    let mut world =
-        World::<M, Stage>::new(config, stage(scenario, seed, keep, probe.is_some(), &windows, setup.on_every_member));
+    let front = stage(scenario, seed, keep, probe.is_some(), &windows, contest.promises.on_every_member);
+    let mut world = World::<M, Stage>::new(config, front);
     for (at, node, set) in probe.into_iter().flat_map(|probe| &probe.reconfigure) {
         world.inject_reconfigure(*at, ServiceId(0), *node, set.clone());
     }
@@ -292,7 +268,7 @@ fn drive<M: Machine>(
     for (index, replicas) in world.replicas().services().enumerate() {
         let seat = &world.front().seats[index];
         let judged = verdicts::Judged { scenario, service: ServiceId::from(index), fates: &fates[index], end };
-        verdicts.extend(judged.verdicts(&replicas, &seat.invariants, setup.on_every_member, setup.durable_before_ack));
+        verdicts.extend(judged.verdicts(&replicas, &seat.invariants, &contest.promises));
     }
     let stage = world.into_front();
     let finished = Finished { scenario, label, seed, fingerprint, events, end, phases, windows, fates, verdicts };

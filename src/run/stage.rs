@@ -4,7 +4,7 @@ use crate::check::invariants::Invariants;
 use crate::check::legitimate::{Members, legitimate};
 use crate::history::{self, What};
 use crate::id::{ClientId, DcId, NodeId, ServiceId};
-use crate::machine::{Machine, Note};
+use crate::machine::{Machine, Note, Views};
 use crate::metrics::recorder::Recorder;
 use crate::op::{Done, Outcome, WriteKey};
 use crate::time::{Duration, SimTime};
@@ -165,9 +165,13 @@ impl<M: Machine> Front<M> for Stage {
 
     fn stepped(&mut self, now: SimTime, service: ServiceId, node: NodeId, replicas: &Replicas<'_, M>) {
         let seat = &mut self.seats[service.index()];
-        let serving = !replicas.paused(node) && replicas.machine(node).is_some_and(M::serving);
-        if let Some(place) = replicas.nodes().iter().position(|&one| one == node) {
-            seat.recorder.serving(now, place, serving);
+        match M::VIEWS {
+            Views::Coexist => {
+                if let Some(place) = replicas.nodes().iter().position(|&one| one == node) {
+                    seat.recorder.serving(now, place, serves(replicas, node));
+                }
+            }
+            Views::Succeed => seat.newest_serves(now, replicas),
         }
         seat.invariants.stepped(now, node, replicas);
     }
@@ -202,6 +206,10 @@ impl<M: Machine> Front<M> for Stage {
         read.attempt = answer.to.attempt;
         // A write that a merge revoked is not missing: its client is told.
         read.stale = read.latest.is_some_and(|write| !machine.applied(write) && !machine.journaled(write));
+        if read.stale {
+            let seat = &mut self.seats[answer.to.service.index()];
+            seat.invariants.read_stale(now, by, answer.request.op.key());
+        }
     }
 
     fn fault(&mut self, now: SimTime, what: &FaultNews<'_>, _replicas: &AllReplicas<'_, M>) {
@@ -245,7 +253,22 @@ impl<M: Machine> Front<M> for Stage {
     }
 }
 
+/// Accepts writes as primary, as far as it knows.
+fn serves<M: Machine>(replicas: &Replicas<'_, M>, node: NodeId) -> bool {
+    !replicas.paused(node) && replicas.machine(node).is_some_and(M::serving)
+}
+
 impl Seat {
+    /// Where views succeed each other, a leader that has not heard of its successor serves nobody.
+    fn newest_serves<M: Machine>(&mut self, now: SimTime, replicas: &Replicas<'_, M>) {
+        let view = |node| replicas.machine(node).and_then(M::view);
+        let serving = replicas.nodes().iter().copied().filter(|&node| serves(replicas, node));
+        let newest = serving.max_by_key(|&node| view(node));
+        for (place, &node) in replicas.nodes().iter().enumerate() {
+            self.recorder.serving(now, place, newest == Some(node));
+        }
+    }
+
     fn end_second<M: Machine>(&mut self, second: u64, patience: u64, replicas: &Replicas<'_, M>) {
         let up = replicas.nodes().iter().filter(|&&node| replicas.up(node) && !replicas.paused(node));
         let serving = up.clone().filter_map(|&node| replicas.machine(node)).filter(|machine| machine.serving());

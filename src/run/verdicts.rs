@@ -3,13 +3,14 @@
 use crate::check::invariants::Invariants;
 use crate::check::legitimate::{Members, legitimate};
 use crate::id::ServiceId;
-use crate::machine::Machine;
+use crate::machine::{Machine, Views};
 use crate::metrics::recorder::Fates;
 use crate::scenario::Scenario;
 use crate::time::{Duration, SimTime};
 use crate::world::Replicas;
-use crate::world::fault::{Action, Disk};
+use crate::world::fault::Action;
 
+use super::contest::{Promises, Survives};
 use super::{Verdict, VerdictOutcome};
 
 /// Faults later than this before the end leave no time to settle.
@@ -27,15 +28,26 @@ impl Judged<'_> {
         &self,
         replicas: &Replicas<'_, M>,
         invariants: &Invariants,
-        on_every_member: bool,
-        durable_before_ack: bool,
+        promises: &Promises,
     ) -> Vec<Verdict> {
-        vec![
-            self.within_a_view(invariants, on_every_member),
-            self.settled(replicas),
-            self.nothing_lost(durable_before_ack),
+        let lost = replicas.nodes().iter().filter(|&&node| replicas.disk_lost(node)).count();
+        let spared = match promises.survives {
+            Survives::NoLostDisk => lost == 0,
+            Survives::Minority => 2 * lost < replicas.nodes().len(),
+        };
+        let mut verdicts = vec![
+            match M::VIEWS {
+                Views::Coexist => self.within_a_view(invariants, promises.on_every_member),
+                Views::Succeed => self.one_history(invariants, promises.on_every_member),
+            },
+            self.settled::<M>(replicas),
+            self.nothing_lost(spared, promises.durable_before_ack),
             self.once_only(),
-        ]
+        ];
+        if promises.fresh_reads {
+            verdicts.push(self.fresh_reads(invariants));
+        }
+        verdicts
     }
 
     fn verdict(&self, check: &str, states: &str, outcome: VerdictOutcome, evidence: Option<String>) -> Verdict {
@@ -49,6 +61,19 @@ impl Judged<'_> {
         } else {
             "within a view, logs are prefixes of the primary's"
         };
+        self.at_every_event("I1", states, invariants)
+    }
+
+    fn one_history(&self, invariants: &Invariants, on_every_member: bool) -> Verdict {
+        let states = if on_every_member {
+            "of any two committed histories one is a prefix of the other, and each acknowledged write is durable on every member"
+        } else {
+            "of any two committed histories one is a prefix of the other"
+        };
+        self.at_every_event("agreement", states, invariants)
+    }
+
+    fn at_every_event(&self, check: &str, states: &str, invariants: &Invariants) -> Verdict {
         let (outcome, evidence) = match invariants.violation() {
             Some(what) => (VerdictOutcome::Violated, Some(what.to_owned())),
             None if invariants.checks() == 0 => {
@@ -56,18 +81,23 @@ impl Judged<'_> {
             }
             None => (VerdictOutcome::Valid, None),
         };
-        self.verdict("I1", states, outcome, evidence)
+        self.verdict(check, states, outcome, evidence)
     }
 
     /// I2, I3, I5, I6 at the end: whatever happened is over for long enough.
     fn settled<M: Machine>(&self, replicas: &Replicas<'_, M>) -> Verdict {
-        let states = "every live component ends in a legitimate state: one primary, one view, one history";
+        let (check, states) = match M::VIEWS {
+            Views::Coexist => {
+                ("I2 I3 I5 I6", "every live component ends in a legitimate state: one primary, one view, one history")
+            }
+            Views::Succeed => ("settled", "wherever enough replicas end together, they have one leader and follow it"),
+        };
         let (outcome, evidence) = match (legitimate(replicas, Members::ButHeld), self.unrest()) {
             (Ok(()), _) => (VerdictOutcome::Valid, None),
             (Err(what), None) => (VerdictOutcome::Violated, Some(what)),
             (Err(what), Some(why)) => (VerdictOutcome::Unknown, Some(format!("{what}, but {why}"))),
         };
-        self.verdict("I2 I3 I5 I6", states, outcome, evidence)
+        self.verdict(check, states, outcome, evidence)
     }
 
     /// Why the world may still be moving at the end.
@@ -94,19 +124,10 @@ impl Judged<'_> {
         self.scenario.timeline.iter().any(|fault| matches!(fault.action, Action::Corrupt { .. }))
     }
 
-    fn disks_lost(&self) -> bool {
-        let timeline = self.scenario.timeline.iter();
-        let crashes = timeline.filter_map(|fault| match fault.action {
-            Action::Crash { disk, .. } => Some(disk),
-            _ => None,
-        });
-        crashes.chain(self.scenario.failures.iter().map(|failure| failure.disk)).any(|disk| disk == Disk::Lost)
-    }
-
-    fn nothing_lost(&self, durable_before_ack: bool) -> Verdict {
+    fn nothing_lost(&self, spared: bool, durable_before_ack: bool) -> Verdict {
         let states = "each acknowledged write is in the history or in the journal of a serving group, or on a disk out of its reach";
-        let excuse = if self.disks_lost() {
-            Some("disks were destroyed (L1)")
+        let excuse = if !spared {
+            Some("more disks were destroyed than it survives (L1)")
         } else if self.corrupted() {
             Some("state was overwritten (L3)")
         } else if !durable_before_ack {
@@ -121,6 +142,15 @@ impl Judged<'_> {
             (_, None) => (VerdictOutcome::Violated, Some(format!("{lost} acknowledged writes are on no disk"))),
         };
         self.verdict("I4", states, outcome, evidence)
+    }
+
+    fn fresh_reads(&self, invariants: &Invariants) -> Verdict {
+        let states = "no read misses a write that was acknowledged before it began";
+        let (outcome, evidence) = match invariants.stale() {
+            None => (VerdictOutcome::Valid, None),
+            Some(what) => (VerdictOutcome::Violated, Some(what.to_owned())),
+        };
+        self.verdict("fresh reads", states, outcome, evidence)
     }
 
     fn once_only(&self) -> Verdict {

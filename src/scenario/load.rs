@@ -4,7 +4,7 @@ use super::build::{self, Built};
 use super::diagnostics::{Diagnostics, Problems, quote};
 use super::item::{Form, Item};
 use super::json::{self, Json, Node, Origin};
-use super::{Scenario, canonical, set, table, walk};
+use super::{Kind, Protocol, Scenario, canonical, set, table, walk};
 use crate::id::{DcId, NodeId};
 
 /// The largest scenario that is read, in bytes: 16 MiB. A reader need not read more than one byte beyond.
@@ -154,6 +154,16 @@ fn complete(item: &mut Item, built: &Built) {
     let sites = item.get_mut("topology").and_then(|topology| topology.get_mut("data_centers"));
     for (site, data_center) in sites.map_or(&mut [][..], Item::items_mut).iter_mut().zip(&topology.data_centers) {
         site.put("zone", Form::Text(data_center.zone.clone()));
+    }
+    for Protocol { label, kind } in &built.protocols {
+        let tick = match kind {
+            Kind::Raft(options) => options.tick,
+            Kind::OmniPaxos(options) => options.tick,
+            _ => continue,
+        };
+        if let Some(written) = item.get_mut("protocols").and_then(|protocols| protocols.get_mut(label)) {
+            written.put("tick", Form::Time(tick));
+        }
     }
     let services = item.get_mut("services").map_or(&mut [][..], Item::items_mut);
     for (written, service) in services.iter_mut().zip(&built.services) {

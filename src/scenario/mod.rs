@@ -27,7 +27,7 @@ pub use load::{LARGEST, Source, from_value, load};
 pub use schema::schema;
 
 use crate::id::{DcId, NodeId, ServiceId};
-use crate::protocols::optimistic;
+use crate::protocols::{dynamic_voting, lazy_consensus, omnipaxos, optimistic, raft, static_primary, viewstamped};
 use crate::time::{Duration, SimTime};
 use crate::workload::{Load, Service};
 use crate::world::fault::{Failure, Fault};
@@ -67,12 +67,36 @@ pub struct Protocol {
     pub kind: Kind,
 }
 
-/// A kind of protocol and its options. Kinds that are known but not built yet have none.
+/// A kind of protocol and its options.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     Optimistic(optimistic::Options),
-    /// A name that scenarios may use already: raft, omnipaxos, viewstamped, static-primary, lazy-consensus, dynamic-voting.
-    NotBuilt(&'static str),
+    Raft(raft::Options),
+    OmniPaxos(omnipaxos::Options),
+    Viewstamped(viewstamped::Options),
+    StaticPrimary(static_primary::Options),
+    LazyConsensus(lazy_consensus::Options),
+    DynamicVoting(dynamic_voting::Options),
+}
+
+impl Kind {
+    /// Its name in scenarios.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Optimistic(_) => "optimistic",
+            Self::Raft(_) => "raft",
+            Self::OmniPaxos(_) => "omnipaxos",
+            Self::Viewstamped(_) => "viewstamped",
+            Self::StaticPrimary(_) => "static-primary",
+            Self::LazyConsensus(_) => "lazy-consensus",
+            Self::DynamicVoting(_) => "dynamic-voting",
+        }
+    }
+
+    /// Whether this version can run it.
+    pub fn is_built(&self) -> bool {
+        fields::protocols::BUILT.contains(&self.name())
+    }
 }
 
 /// What a scenario expects of its results.

@@ -55,6 +55,8 @@ pub(super) struct Replica<M: Machine> {
     pub timers: Timers<M::Timer>,
     /// What is durable.
     pub records: Vec<M::Record>,
+    /// Its disk was lost at least once.
+    pub disk_lost: bool,
     /// The newest write of this incarnation that is durable.
     pub durable: Option<WriteId>,
     /// Messages that wait for a write, in order of sending.
@@ -300,6 +302,7 @@ impl<M: Machine, F: Front<M>> World<M, F> {
 
 impl<M: Machine> Replica<M> {
     fn new(service: ServiceId, node: NodeId, config: M::Config) -> Self {
+        let records = M::format(&config);
         Self {
             service,
             node,
@@ -307,7 +310,8 @@ impl<M: Machine> Replica<M> {
             machine: None,
             rng: Stream::new(0, "not booted", &[]),
             timers: Timers::new(),
-            records: Vec::new(),
+            records,
+            disk_lost: false,
             durable: None,
             held: Vec::new(),
         }

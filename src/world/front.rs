@@ -285,6 +285,10 @@ impl<'a, M: Machine> Replicas<'a, M> {
     pub fn records(&self, node: NodeId) -> &'a [M::Record] {
         self.scene.seat(self.service, node).map_or(&[], |seat| &self.scene.replicas[seat as usize].records)
     }
+    /// Whether the disk of this node was ever lost in this run.
+    pub fn disk_lost(&self, node: NodeId) -> bool {
+        self.scene.seat(self.service, node).is_some_and(|seat| self.scene.replicas[seat as usize].disk_lost)
+    }
     pub fn config(&self, node: NodeId) -> Option<&'a M::Config> {
         self.scene.seat(self.service, node).map(|seat| &self.scene.replicas[seat as usize].config)
     }

@@ -144,6 +144,7 @@ impl<M: Machine, F: Front<M>> World<M, F> {
             replica.durable = None;
             if disk == Disk::Lost {
                 replica.records.clear();
+                replica.disk_lost = true;
             }
         }
         if was_alive {

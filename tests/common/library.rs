@@ -40,7 +40,7 @@ pub fn named(name: &str) -> Scenario {
 /// Labels of the protocols that can be run.
 pub fn built(scenario: &Scenario) -> Vec<&str> {
     let protocols = scenario.protocols.iter();
-    protocols.filter(|one| !matches!(one.kind, Kind::NotBuilt(_))).map(|one| one.label.as_str()).collect()
+    protocols.filter(|one| one.kind.is_built()).map(|one| one.label.as_str()).collect()
 }
 
 /// Labels of the variants of the optimistic mechanism, with their options.

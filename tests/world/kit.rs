@@ -155,6 +155,7 @@ impl<const S: bool> Machine for Parrot<S> {
     type Timer = Alarm;
     type Record = u64;
     type Config = Script;
+    const VIEWS: Views = Views::Coexist;
     const LINKS: LinkKind = if S { LinkKind::Session } else { LinkKind::Datagram };
 
     fn boot(script: &Script, log: &[u64], cx: &mut Context<'_, Self>) -> Result<Self, BootError> {

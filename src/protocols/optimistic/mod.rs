@@ -41,7 +41,8 @@ use self::message::{Message, View, ViewId};
 use self::view::{Change, Frozen, Installing};
 use crate::id::NodeId;
 use crate::machine::{
-    BootError, Context, Corrupt, Effect, Input, Inventory, LinkKind, Machine, Note, RequestId, Role, Status, WriteId,
+    BootError, Context, Corrupt, Effect, Input, Inventory, LinkKind, Machine, Note, RequestId, Role, Status, Views,
+    WriteId,
 };
 use crate::op::{Outcome, Request, Tip, WriteKey};
 use crate::rng::Stream;
@@ -275,6 +276,7 @@ impl Machine for Replica {
     type Config = Rc<Config>;
 
     const LINKS: LinkKind = LinkKind::Datagram;
+    const VIEWS: Views = Views::Coexist;
 
     fn boot(config: &Self::Config, log: &[Self::Record], cx: &mut Cx<'_>) -> Result<Self, BootError> {
         let (log, view) = record::read(config, log);

@@ -1,12 +1,12 @@
 //! Fields of `protocols`, by kind.
 
-use super::{Field, Grade, Record, Shape, TIME, TIME_OR_ZERO, graded, may, need};
+use super::{Field, Grade, Record, Shape, TIME, derived, graded, need};
 
 pub const KINDS: &[&Record] =
     &[&OPTIMISTIC, &RAFT, &OMNIPAXOS, &VIEWSTAMPED, &STATIC_PRIMARY, &LAZY_CONSENSUS, &DYNAMIC_VOTING];
 
 /// Kinds that run already.
-pub const BUILT: &[&str] = &["optimistic"];
+pub const BUILT: &[&str] = &["optimistic", "static-primary"];
 
 /// Where a kind comes from.
 pub fn source(kind: &str) -> &'static str {
@@ -14,11 +14,11 @@ pub fn source(kind: &str) -> &'static str {
         "optimistic" => {
             "Hasebe, Nishita and Kato 2014, doi 10.1109/IC2E.2014.71 (abstract); the rest is this project's"
         }
-        "raft" => "Ongaro and Ousterhout 2014",
-        "omnipaxos" => "Ng, Haridi and Carbone 2023",
-        "viewstamped" => "Liskov and Cowling 2012",
-        "lazy-consensus" => "this project, after Bayou (Terry et al. 1995)",
-        "dynamic-voting" => "Jajodia and Mutchler 1990",
+        "raft" => "Ongaro and Ousterhout 2014; the raft crate of TiKV",
+        "omnipaxos" => "Ng, Haridi and Carbone 2023, doi 10.1145/3552326.3587441; the omnipaxos crate",
+        "viewstamped" => "Liskov and Cowling 2012; Mazieres 2007",
+        "lazy-consensus" => "Defago and Schiper 2004, doi 10.1016/j.jpdc.2004.08.007",
+        "dynamic-voting" => "Jajodia and Mutchler 1990, doi 10.1145/78922.78926",
         _ => "textbook",
     }
 }
@@ -115,85 +115,136 @@ static OPTIMISTIC: Record = Record {
     choice: None,
 };
 
-const OWN: &str = "the protocol's own";
+const SUITED: &str = "suited to the default suspicion of the optimistic mechanism, so that detection is alike";
+const PAPER: &str = "the papers' safe default";
 
-const ELECTION: &[Field] = &[
-    may(
-        "election_timeout",
-        Shape::Either(&[TIME, Shape::List { of: &TIME, from: 2, to: 2 }]),
-        OWN,
-        "Silence after which a follower stands for election; or [lowest, highest], drawn between them.",
-    ),
-    may("heartbeat", TIME, OWN, "Between two heartbeats of a leader."),
-    may("tick", TIME, OWN, "Step of the protocol's own clock."),
-];
+const ELECTION_RANGE: Shape = Shape::Either(&[TIME, Shape::List { of: &TIME, from: 2, to: 2 }]);
 
-const MAJORITY: &[Field] = &[
-    may(
-        "reads",
-        Shape::OneOf(&[
-            ("latest", "linearizable"),
-            ("lease", "by a leader's lease"),
-            ("session", "a session sees its own writes"),
-            ("any", "whatever the replica holds"),
-        ]),
-        OWN,
-        "Which reads are answered.",
-    ),
-    may(
-        "after_disk_loss",
-        Shape::OneOf(&[
-            ("stay-out", "the node stays out until it is replaced"),
-            ("rejoin", "the node comes back empty under its old name"),
-        ]),
-        OWN,
-        "What a node does whose disk was lost.",
-    ),
-    may("sync_limit", Shape::Whole { from: 1, to: 1 << 53 }, OWN, "Entries sent to a follower at once."),
-];
+const TICK: Field = derived(
+    "tick",
+    TIME,
+    "the largest of 1 to 50 ms that divides all its times",
+    "Step of the protocol's own clock; must divide all its times.",
+);
 
-const RAFT_ONLY: &[Field] = &[
-    may("pre_vote", Shape::Flag, OWN, "Ask before raising the term."),
-    may("check_quorum", Shape::Flag, OWN, "A leader that hears no majority steps down."),
-];
+const fn suited(name: &'static str, json: &'static str, says: &'static str) -> Field {
+    graded(name, TIME, json, says, Grade::J, SUITED)
+}
+
+const SNAPSHOT: Field = graded(
+    "snapshot_entries",
+    Shape::Whole { from: 1, to: 1 << 53 },
+    "10000",
+    "Entries after which a snapshot replaces the log.",
+    Grade::J,
+    "judgement",
+);
+
+const AFTER_DISK_LOSS: Field = graded(
+    "after_disk_loss",
+    Shape::OneOf(&[
+        ("stay-out", "out of the group until a membership change adds the node under a new identity"),
+        ("rejoin-empty", "back empty under its old identity, to show the danger"),
+    ]),
+    "\"stay-out\"",
+    "What a node does whose disk was lost.",
+    Grade::J,
+    "the protocol assumes that disks keep what they were told",
+);
 
 static RAFT: Record = Record {
     name: "raft",
     says: "Raft: a majority elects a leader and commits.",
-    parts: &[ELECTION, RAFT_ONLY, MAJORITY],
+    parts: &[&[
+        graded(
+            "election_timeout",
+            ELECTION_RANGE,
+            "\"3s\"",
+            "Silence after which a follower stands for election: uniform in [this, twice this), or in [lowest, highest).",
+            Grade::J,
+            SUITED,
+        ),
+        suited("heartbeat", "\"300ms\"", "Between two heartbeats of a leader."),
+        TICK,
+        graded("pre_vote", Shape::Flag, "true", "Ask before raising the term.", Grade::J, PAPER),
+        graded("check_quorum", Shape::Flag, "true", "A leader that hears no majority steps down.", Grade::J, PAPER),
+        graded(
+            "reads",
+            Shape::OneOf(&[
+                ("read-index", "the leader asks a majority whether it still leads: linearizable"),
+                ("lease", "the leader trusts its lease: linearizable while clocks run alike"),
+            ]),
+            "\"read-index\"",
+            "How reads are answered.",
+            Grade::J,
+            PAPER,
+        ),
+        AFTER_DISK_LOSS,
+        SNAPSHOT,
+    ]],
     choice: None,
 };
 static OMNIPAXOS: Record = Record {
     name: "omnipaxos",
     says: "Omni-Paxos: a majority, with a leader chosen by who is connected to a quorum.",
-    parts: &[ELECTION, MAJORITY],
+    parts: &[&[
+        suited(
+            "election_timeout",
+            "\"3s\"",
+            "Length of a round of heartbeats; who is silent for one is taken for dead.",
+        ),
+        TICK,
+        graded(
+            "reads",
+            Shape::OneOf(&[
+                ("log", "ordered in the log like writes: linearizable"),
+                ("leader", "from whoever believes to lead: may be stale"),
+            ]),
+            "\"log\"",
+            "How reads are answered.",
+            Grade::J,
+            PAPER,
+        ),
+        AFTER_DISK_LOSS,
+        SNAPSHOT,
+    ]],
     choice: None,
 };
 static VIEWSTAMPED: Record = Record {
     name: "viewstamped",
     says: "Viewstamped Replication: a majority, with a primary that rotates by view number.",
-    parts: &[ELECTION, MAJORITY],
+    parts: &[&[
+        suited("election_timeout", "\"3s\"", "Silence of the primary after which a backup starts a view change."),
+        suited("heartbeat", "\"300ms\"", "An idle primary sends its commit number this often."),
+        SNAPSHOT,
+    ]],
     choice: None,
 };
 static STATIC_PRIMARY: Record = Record {
     name: "static-primary",
-    says: "The first replica by placement is primary for ever.",
-    parts: &[&[
-        may("ack", ACK, OWN, "When a write is acknowledged."),
-        may("heartbeat", TIME, OWN, "Between two heartbeats."),
-        may("reads", READS, OWN, "Which reads are answered."),
-    ]],
+    says: "The first replica by placement is primary for ever; a write waits for every replica.",
+    parts: &[&[suited("heartbeat", "\"300ms\"", "The primary repeats what is not acknowledged this often."), SNAPSHOT]],
     choice: None,
 };
 static LAZY_CONSENSUS: Record = Record {
     name: "lazy-consensus",
-    says: "Answers at once and agrees by a majority afterwards.",
-    parts: &[ELECTION, MAJORITY, &[may("merge", MERGE, OWN, "What happens to the branch that loses.")]],
+    says: "Semi-passive replication: a rotating coordinator computes an update only when it proposes it; a majority decides.",
+    parts: &[&[
+        suited("heartbeat", "\"500ms\"", "Between two heartbeats of the failure detector."),
+        suited("suspect_after", "\"3s\"", "Silence after which a process is suspected."),
+        SNAPSHOT,
+    ]],
     choice: None,
 };
 static DYNAMIC_VOTING: Record = Record {
     name: "dynamic-voting",
-    says: "A majority of the last group that had one.",
-    parts: &[ELECTION, MAJORITY, &[may("linger", TIME_OR_ZERO, OWN, "Wait before the group shrinks.")]],
+    says: "A majority of the last view that had one; of an even split, the side of the distinguished site.",
+    parts: &[&[
+        suited("heartbeat", "\"500ms\"", "Between two heartbeats."),
+        suited("suspect_after", "\"3s\"", "Silence after which a member is suspected."),
+        suited("stable_after", "\"600ms\"", "How long a wish for another view must last before it is proposed."),
+        suited("view_deadline", "\"800ms\"", "For a view change, plus the largest round trip."),
+        SNAPSHOT,
+    ]],
     choice: None,
 };

@@ -1,0 +1,5 @@
+//! Dynamic voting.
+
+pub mod options;
+
+pub use options::Options;

@@ -1,0 +1,5 @@
+//! Semi-passive replication with Lazy Consensus.
+
+pub mod options;
+
+pub use options::Options;

@@ -1,0 +1,5 @@
+//! Viewstamped Replication.
+
+pub mod options;
+
+pub use options::Options;

@@ -1,0 +1,112 @@
+//! How each protocol is put on the machines of a scenario, and what it promises.
+
+use std::rc::Rc;
+
+use super::Probe;
+use crate::id::NodeId;
+use crate::machine::Machine;
+use crate::protocols::{Group, optimistic, static_primary};
+use crate::time::Duration;
+use crate::workload::Service;
+use crate::world::topology::Topology;
+
+/// A protocol about to meet a scenario.
+pub struct Contest<'a, M: Machine> {
+    /// The configuration of each replica of a service, in order of placement.
+    pub configs: Box<dyn Fn(&Service, &Topology) -> Vec<M::Config> + 'a>,
+    pub promises: Promises,
+}
+
+/// What a run is judged by. A promise that the faults of a run excuse is not broken by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Promises {
+    /// An acknowledged write is durable on every member of the view.
+    pub on_every_member: bool,
+    /// An acknowledged write is durable somewhere.
+    pub durable_before_ack: bool,
+    /// No read misses a write that was acknowledged before the read began.
+    pub fresh_reads: bool,
+    pub survives: Survives,
+}
+
+/// The lost disks that no acknowledged write may be lost to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Survives {
+    NoLostDisk,
+    /// Those of less than half of a service's replicas, over the whole run.
+    Minority,
+}
+
+impl Promises {
+    /// Of a protocol whose writes are durable on a majority, and whose reads are linearizable.
+    pub const MAJORITY: Self =
+        Self { on_every_member: false, durable_before_ack: true, fresh_reads: true, survives: Survives::Minority };
+}
+
+/// The group of each replica of a service, in order of placement.
+pub fn groups(service: &Service, topology: &Topology) -> Vec<Group> {
+    let round_trip_max = round_trip_max(&service.replicas, topology);
+    let group = |&me: &NodeId| Group { me, members: service.replicas.clone(), round_trip_max };
+    service.replicas.iter().map(group).collect()
+}
+
+fn round_trip_max(nodes: &[NodeId], topology: &Topology) -> Duration {
+    let pairs = nodes.iter().flat_map(|&a| nodes.iter().map(move |&b| (a, b))).filter(|(a, b)| a != b);
+    let trip = |(a, b)| topology.between_nodes(a, b).one_way + topology.between_nodes(b, a).one_way;
+    pairs.map(trip).max().unwrap_or(Duration::ZERO)
+}
+
+/// The optimistic mechanism, perhaps with a defect that a test asks for.
+pub fn optimistic<'a>(options: &'a optimistic::Options, probe: &'a Probe) -> Contest<'a, optimistic::Replica> {
+    Contest {
+        configs: Box::new(move |service, topology| {
+            let configs = groups(service, topology).into_iter();
+            configs.map(|group| Rc::new(optimistic_config(options, group, topology, probe))).collect()
+        }),
+        promises: Promises {
+            on_every_member: options.ack == optimistic::Ack::All,
+            durable_before_ack: options.ack != optimistic::Ack::None,
+            // Only while the confirmed views form one chain: it is measured.
+            fresh_reads: false,
+            survives: Survives::NoLostDisk,
+        },
+    }
+}
+
+fn optimistic_config(
+    options: &optimistic::Options,
+    group: Group,
+    topology: &Topology,
+    probe: &Probe,
+) -> optimistic::Config {
+    let Group { me, members, round_trip_max } = group;
+    let count = members.len() as u32;
+    let directory = (0..count)
+        .zip(&members)
+        .map(|(place, &node)| optimistic::Peer { node, data_center: topology.site_of(node), priority: count - place })
+        .collect();
+    let mut replica_set = members;
+    replica_set.sort_unstable();
+    let has_defect = probe.broken.is_empty() || probe.broken.contains(&me);
+    optimistic::Config {
+        options: options.clone(),
+        me,
+        directory,
+        replica_set: probe.replica_set.clone().unwrap_or(replica_set),
+        round_trip_max,
+        mutation: probe.mutation.filter(|_| has_defect),
+    }
+}
+
+/// One configuration a replica, from its group alone.
+fn each<'a, M: Machine>(config: impl Fn(Group) -> M::Config + 'a, promises: Promises) -> Contest<'a, M> {
+    let configs = move |service: &Service, topology: &Topology| {
+        groups(service, topology).into_iter().map(&config).collect::<Vec<_>>()
+    };
+    Contest { configs: Box::new(configs), promises }
+}
+
+pub fn static_primary(options: &static_primary::Options) -> Contest<'_, static_primary::Replica> {
+    let promises = Promises { on_every_member: true, ..Promises::MAJORITY };
+    each(|group| Rc::new(static_primary::Config { options: options.clone(), group }), promises)
+}
