@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 pub mod chaos;
+pub mod contest;
 pub mod judge;
 pub mod library;
 

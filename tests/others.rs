@@ -1,0 +1,44 @@
+//! Sweeps of seeded chaos over the protocols of one history. `cargo test` runs a fixed tenth of the seeds;
+//! `scripts/sweep` runs them all. `FIREDRILL_SEED=N cargo test --test others` runs one seed of each.
+
+mod common;
+
+use common::chaos::Kinds;
+use common::contest::{Judgement, drill, judge};
+use firedrill::protocols::static_primary;
+use firedrill::scenario::Kind;
+use firedrill::time::Duration;
+use rayon::prelude::*;
+
+fn seeds(full: u64) -> Vec<u64> {
+    if let Some(seed) = std::env::var("FIREDRILL_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        return vec![seed];
+    }
+    let all = std::env::var("FIREDRILL_SWEEP").is_ok_and(|sweep| sweep == "full");
+    (0..if all { full } else { full / 10 }).collect()
+}
+
+/// Half of the seeds keep disks, half lose them.
+fn sweep(kind: &Kind) {
+    let seeds = seeds(1_000);
+    let of = |seed: u64| drill(seed, if seed % 2 == 0 { Kinds::KeepDisks } else { Kinds::LoseDisks }, kind);
+    let judged: Vec<(u64, Judgement)> = seeds.par_iter().map(|&seed| (seed, judge(&of(seed), seed))).collect();
+    let failed: Vec<String> = judged
+        .iter()
+        .filter(|(_, judgement)| !judgement.wrong.is_empty())
+        .map(|(seed, judgement)| {
+            let faults: Vec<String> = of(*seed).timeline.iter().map(|fault| format!("    {fault:?}")).collect();
+            format!("seed {seed}: {}\n{}", judgement.wrong.join("; "), faults.join("\n"))
+        })
+        .collect();
+    assert!(failed.is_empty(), "{} of {} runs:\n{}", failed.len(), seeds.len(), failed.join("\n"));
+    let undecided = judged.iter().filter(|(_, judgement)| judgement.undecided).count();
+    println!("{}: {} runs, of which {undecided} undecided", kind.name(), seeds.len());
+    assert!(undecided * 20 <= seeds.len(), "{undecided} of {} runs undecided", seeds.len());
+}
+
+#[test]
+fn static_primary_under_chaos() {
+    let heartbeat = Duration::from_millis(300);
+    sweep(&Kind::StaticPrimary(static_primary::Options { heartbeat, snapshot_entries: 50 }));
+}
