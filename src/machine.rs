@@ -197,6 +197,27 @@ pub struct Status {
     pub impaired: bool,
 }
 
+impl Status {
+    /// Of a replica at rest that takes part with all of `members`.
+    pub fn at_rest(role: Role, view: (u64, NodeId, u64), members: &[NodeId], tip: Tip) -> Self {
+        let mut members = members.to_vec();
+        members.sort_unstable();
+        Self {
+            role,
+            view: Some(view),
+            replica_set: members.clone(),
+            members,
+            tip,
+            serving: role == Role::Leading,
+            frozen: false,
+            changing: false,
+            candidate: Some(view.1),
+            held: Vec::new(),
+            impaired: false,
+        }
+    }
+}
+
 /// Writes that a machine, or a disk, accounts for.
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {

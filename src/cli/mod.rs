@@ -21,9 +21,21 @@ mod progress;
 mod screen;
 mod status;
 
+use std::path::Path;
+
 use clap::{Parser, Subcommand};
 
 pub use status::Status;
+
+use crate::scenario::{Diagnostics, Scenario};
+
+/// Reads and checks a scenario file, for programs that use this crate as a library.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn open(path: &Path) -> Result<Scenario, Diagnostics> {
+    load::load(path, &[]).map(|loaded| loaded.scenario)
+}
 
 /// Rehearse disasters on geo-replicated services.
 ///

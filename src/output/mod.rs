@@ -78,6 +78,23 @@ pub fn write_summary(out: &Path, scenario: &str, records: &[Record]) -> Result<[
     Ok(paths)
 }
 
+/// Writes finished runs of one scenario, their summary and their plots, and returns the table: for programs
+/// that use this crate as a library.
+///
+/// # Errors
+/// A file could not be written.
+pub fn publish(out: &Path, results: &[RunResult]) -> Result<String, OutputError> {
+    let Some(first) = results.first() else { return Ok(String::new()) };
+    let name = &first.record.scenario.name;
+    for result in results {
+        write_run(out, name, result)?;
+    }
+    let records: Vec<Record> = results.iter().map(|result| result.record.clone()).collect();
+    write_summary(out, name, &records)?;
+    let plots = plot(&out.join(name))?;
+    Ok(summary_table(&records, TableStyle { out: Some(out), plots: &plots, ..TableStyle::default() }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -102,6 +102,13 @@ pub struct Store {
 }
 
 impl Store {
+    /// What these commands make of an empty service.
+    pub fn of<'a>(commands: impl IntoIterator<Item = &'a Command>) -> Self {
+        let mut store = Self::default();
+        commands.into_iter().for_each(|&command| _ = store.apply(command));
+        store
+    }
+
     /// The end of the history: entries applied, and their chained hash.
     pub const fn tip(&self) -> Tip {
         self.tip
@@ -132,11 +139,14 @@ impl Store {
         if tip.length > self.tip.length {
             return false;
         }
-        let back = self.tip.length - tip.length;
-        match self.trail.len().checked_sub(1 + back as usize) {
-            Some(at) => self.trail[at] == tip.hash,
-            None => true,
-        }
+        self.at(tip.length).is_none_or(|known| known == tip)
+    }
+
+    /// The position of this length in the history, unless it is too old to be remembered.
+    pub fn at(&self, length: u64) -> Option<Tip> {
+        let back = self.tip.length.checked_sub(length)?;
+        let hash = *self.trail.get(self.trail.len().checked_sub(1 + back as usize)?)?;
+        Some(Tip { length, hash })
     }
 
     /// What executing the command now would give. It changes nothing.
@@ -281,7 +291,7 @@ mod tests {
         assert!(!one.covers(other.tip()) && one.covers(one.tip()) && one.covers(Tip::default()));
         let before = one.tip();
         one.apply(put(2, 1, 6));
-        assert!(one.covers(before) && !one.image().covers(other.tip()) == false, "an image knows only its end");
-        assert!(one.image().covers(one.tip()));
+        assert!(one.covers(before) && one.at(1) == Some(before));
+        assert_eq!((one.image().at(2), one.image().at(1)), (Some(one.tip()), None), "an image knows only its end");
     }
 }

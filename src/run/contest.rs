@@ -17,6 +17,16 @@ pub struct Contest<'a, M: Machine> {
     pub promises: Promises,
 }
 
+impl<'a, M: Machine> Contest<'a, M> {
+    /// Each replica is configured from its group alone.
+    pub fn new(config: impl Fn(Group) -> M::Config + 'a, promises: Promises) -> Self {
+        let configs = move |service: &Service, topology: &Topology| {
+            groups(service, topology).into_iter().map(&config).collect::<Vec<_>>()
+        };
+        Self { configs: Box::new(configs), promises }
+    }
+}
+
 /// What a run is judged by. A promise that the faults of a run excuse is not broken by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Promises {
@@ -98,15 +108,7 @@ fn optimistic_config(
     }
 }
 
-/// One configuration a replica, from its group alone.
-fn each<'a, M: Machine>(config: impl Fn(Group) -> M::Config + 'a, promises: Promises) -> Contest<'a, M> {
-    let configs = move |service: &Service, topology: &Topology| {
-        groups(service, topology).into_iter().map(&config).collect::<Vec<_>>()
-    };
-    Contest { configs: Box::new(configs), promises }
-}
-
 pub fn static_primary(options: &static_primary::Options) -> Contest<'_, static_primary::Replica> {
     let promises = Promises { on_every_member: true, ..Promises::MAJORITY };
-    each(|group| Rc::new(static_primary::Config { options: options.clone(), group }), promises)
+    Contest::new(|group| Rc::new(static_primary::Config { options: options.clone(), group }), promises)
 }

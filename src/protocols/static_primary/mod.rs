@@ -391,25 +391,13 @@ impl Machine for Replica {
 
     fn status(&self) -> Status {
         let primary = self.config.primary();
-        let mut members = self.config.group.members.clone();
-        members.sort_unstable();
-        Status {
-            role: match (self.fit, self.is_primary()) {
-                (false, _) => Role::Listening,
-                (true, true) => Role::Leading,
-                (true, false) => Role::Following,
-            },
-            view: self.view(),
-            replica_set: if self.fit { members.clone() } else { Vec::new() },
-            members,
-            tip: self.tip(),
-            serving: self.serving(),
-            frozen: false,
-            changing: false,
-            candidate: self.fit.then_some(primary),
-            held: Vec::new(),
-            impaired: false,
+        let role = if self.is_primary() { Role::Leading } else { Role::Following };
+        let status = Status::at_rest(role, (self.epoch, primary, 0), &self.config.group.members, self.tip());
+        if self.fit {
+            return status;
         }
+        let (role, serving) = (Role::Listening, false);
+        Status { role, serving, view: None, candidate: None, replica_set: Vec::new(), ..status }
     }
 
     fn serving(&self) -> bool {
