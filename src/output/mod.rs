@@ -12,6 +12,7 @@
 mod error;
 mod files;
 mod numbers;
+pub mod paired;
 pub mod plots;
 pub mod record;
 pub mod summary;

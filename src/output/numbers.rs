@@ -34,6 +34,25 @@ pub(super) fn bare(value: f64, unit: Unit) -> String {
     }
 }
 
+/// A difference with its sign; of ratios in percentage points.
+pub(super) fn signed(value: f64, unit: Unit) -> String {
+    let sign = if value > 0.0 { "+" } else { "" };
+    match unit {
+        Unit::Percent => format!("{sign}{}", three_digits(100.0 * value)),
+        _ => format!("{sign}{}", bare(value, unit)),
+    }
+}
+
+/// The unit of a difference, as a suffix.
+pub(super) const fn difference_suffix(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Percent => " pp",
+        Unit::Seconds => " s",
+        Unit::Millis => " ms",
+        Unit::Count | Unit::Plain => "",
+    }
+}
+
 /// Two decimals, and as many more (up to five) as keep a value short of all from reading as 100.
 fn percent(ratio: f64) -> String {
     let percent = ratio * 100.0;

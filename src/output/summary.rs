@@ -13,6 +13,7 @@
 //! | `scenario` | `name` and `hash` |
 //! | `protocols` | labels, in the order of the runs |
 //! | `seeds` | in the order of the runs |
+//! | `paired` | differences between the first protocol and each other one, paired by seed: see [`super::paired::Difference`] |
 //! | `runs` | a list of `protocol`, `seed`, `branches`, `result` (the path of its `result.json` from here), `fingerprint`, `events`, `simulated_s`, `metrics`, `recoveries`, `expectations`, `verdicts`, `notes` |
 //!
 //! Phases are in each `result.json`.
@@ -62,6 +63,7 @@ pub fn summary_json(records: &[Record]) -> Value {
         "scenario": {"name": scenario.map(|it| &it.name), "hash": scenario.map(|it| &it.hash)},
         "protocols": distinct(records.iter().map(|record| record.protocol.as_str())),
         "seeds": distinct(records.iter().map(|record| record.seed)),
+        "paired": super::paired::differences(records),
         "runs": records.iter().map(run_json).collect::<Vec<_>>(),
     })
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::numbers::{self, Unit};
+use super::paired;
 use super::summary::distinct;
 use crate::metrics::{Metrics, Recovery};
 use crate::run::{ExpectationResult, Record, VerdictOutcome};
@@ -52,6 +53,9 @@ pub fn summary_table(records: &[Record], style: TableStyle<'_>) -> String {
     section("", metric_rows(&groups));
     section("availability by service", service_rows(&groups));
     section("availability by phase", phase_rows(&groups));
+    if let Some((base, _)) = groups.first() {
+        section(&format!("difference from {base}, by seed"), paired_rows(records, &groups));
+    }
     for part in [
         expectations(records, style.width, paint),
         verdicts(records, style.width, paint),
@@ -240,6 +244,43 @@ fn worst_tone(values: &[Option<f64>]) -> Tone {
 fn availability_cell(values: Vec<Option<f64>>) -> Cell {
     let tone = worst_tone(&values);
     aggregate(values, Unit::Percent, Missing::None).with(tone)
+}
+
+/// What the difference of two protocols is told of.
+const PAIRED: [(&str, &str, Unit); 8] = [
+    ("availability", "availability", Unit::Percent),
+    ("outage, total", "outage_total_s", Unit::Seconds),
+    ("recovery, first success", "recovery_first_s", Unit::Seconds),
+    ("divergence", "divergence_s", Unit::Seconds),
+    ("latency p50", "latency_p50_ms", Unit::Millis),
+    ("writes revoked", "writes_revoked", Unit::Count),
+    ("writes lost", "writes_lost", Unit::Count),
+    ("reads stale", "reads_stale", Unit::Count),
+];
+
+/// The median difference of each protocol from the first over several seeds, and its range.
+fn paired_rows(records: &[Record], groups: &Groups<'_>) -> Vec<Row> {
+    if groups.iter().all(|(_, runs)| runs.len() < 2) {
+        return Vec::new();
+    }
+    let found = paired::differences(records);
+    let cell = |label: &str, metric: &str, unit: Unit| {
+        let one = found.iter().find(|one| one.protocol == label && one.metric == metric);
+        let Some(one) = one else { return Cell::missing() };
+        let mut cell = Cell::new(numbers::signed(one.median, unit) + numbers::difference_suffix(unit));
+        if one.lowest != one.highest {
+            cell.range = format!("{}..{}", numbers::signed(one.lowest, unit), numbers::signed(one.highest, unit));
+        }
+        cell
+    };
+    let row = |&(name, metric, unit): &(&str, &str, Unit)| Row {
+        label: name.into(),
+        cells: groups.iter().map(|(label, _)| cell(label, metric, unit)).collect(),
+    };
+    let told = |(_, metric, _): &&(&str, &str, Unit)| {
+        found.iter().any(|one| one.metric == *metric && (one.lowest, one.highest) != (0.0, 0.0))
+    };
+    PAIRED.iter().filter(told).map(row).collect()
 }
 
 /// Nothing for a single service, which equals `all`.

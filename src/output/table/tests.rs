@@ -126,3 +126,13 @@ fn the_replayed_run_is_one_that_went_wrong_and_its_path_fits_a_shell() {
     let text = summary_table(&records, style);
     assert!(text.ends_with("firedrill replay 'my results/tokyo-quake/static-primary/seed-1/result.json'\n"), "{text}");
 }
+
+#[test]
+fn over_several_seeds_protocols_are_compared_seed_by_seed() {
+    let text = summary_table(&runs(0..5), TableStyle { width: 140, ..TableStyle::default() });
+    let section: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("difference from optimistic")).collect();
+    let line = |name: &str| section.iter().find(|line| line.starts_with(name)).copied().unwrap_or_default();
+    assert!(line("availability").contains(" pp") && line("availability").contains("-"), "{text}");
+    assert!(line("outage, total").contains('+'), "{text}");
+    assert!(!summary_table(&runs(1..2), TableStyle::default()).contains("difference from"), "one seed is no sample");
+}
