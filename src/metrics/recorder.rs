@@ -275,14 +275,16 @@ impl Recorder {
         let each = self.disturbances.iter().zip(&self.first_success).zip(&self.converged);
         each.map(|((one, first), converged)| {
             let whole_second = one.at.as_nanos().div_ceil(1_000_000_000) as usize;
-            let sustained =
-                sustained_from(measured, whole_second).map(|second| (second as f64 - one.at.as_secs_f64()).max(0.0));
+            let first_success_s = first.map(|first| first.since(one.at).as_secs_f64());
+            // A second counts by the requests that started in it; nobody has recovered before the first answer.
+            let sustained = sustained_from(measured, whole_second)
+                .map(|second| (second as f64 - one.at.as_secs_f64()).max(first_success_s.unwrap_or(0.0)));
             let converged_s = converged.zip(one.end).map(|(at, end)| at.since(end).as_secs_f64());
             Recovery {
                 service: service.to_owned(),
                 fault: one.label.clone(),
                 at_s: one.at.as_secs_f64(),
-                first_success_s: first.map(|first| first.since(one.at).as_secs_f64()),
+                first_success_s,
                 sustained_s: sustained,
                 converged_s,
                 ended: one.end.is_some(),
@@ -359,6 +361,39 @@ fn worst_of(mut values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Requests of the second of the fault that were retried succeed later, and count for that second.
+    #[test]
+    fn nobody_has_recovered_before_the_first_answer() {
+        use crate::history::What;
+        use crate::id::{ClientId, DcId, NodeId, ServiceId};
+        use crate::op::{Answer, Op, Tip};
+        let at = |millis| SimTime::ZERO + Duration::from_millis(millis);
+        let window = Window { from: SimTime::ZERO, to: at(20_000) };
+        let fault = Disturbance { label: "crash".into(), at: at(5_000), end: None };
+        let mut recorder = Recorder::new(&[window], vec![fault], 1, Duration::from_secs(20));
+        for second in 5..20 {
+            let invoked = at(second * 1_000 + 100);
+            // What was asked in the second of the fault is answered after four seconds.
+            let answered = if second == 5 { at(9_200) } else { invoked.max(at(9_200)) + Duration::from_millis(50) };
+            let event = |now, what| Event {
+                at: now,
+                service: ServiceId(0),
+                place: DcId(0),
+                client: ClientId(0),
+                number: second as u32,
+                op: Op::Read { key: 0 },
+                invoked,
+                what,
+            };
+            let answer = Answer::Read { digest: 0, bytes: 0 };
+            let ok = What::Ok { answer, server: NodeId(0), epoch: 1, token: Tip::default(), degraded: false };
+            recorder.event(&event(invoked, What::Invoke), false);
+            recorder.event(&event(answered, ok), false);
+        }
+        let recovery = &recorder.finish(at(20_000), "board").recoveries[0];
+        assert_eq!((recovery.first_success_s, recovery.sustained_s), (Some(4.2), Some(4.2)));
+    }
 
     #[test]
     fn nearest_rank_is_exact_at_the_ends() {
