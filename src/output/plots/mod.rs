@@ -9,6 +9,7 @@ mod data;
 mod over_time;
 mod palette;
 mod phases;
+mod recovery;
 mod render;
 mod scene;
 mod strips;
@@ -26,7 +27,7 @@ use super::{OutputError, files, read_record, timeseries};
 use crate::run::Record;
 
 /// The plots that may stand in a scenario's directory.
-pub const NAMES: [&str; 5] = ["availability", "outage", "latency", "primaries", "power"];
+pub const NAMES: [&str; 6] = ["availability", "outage", "recovery", "latency", "primaries", "power"];
 
 /// Draws the plots of a scenario's directory, or of each in a directory of results. Returns their paths;
 /// the directory of each is named after its scenario.
@@ -86,10 +87,11 @@ fn plot_scenario(dir: &Path) -> Result<Vec<PathBuf>, OutputError> {
 
 /// Every plot by name; `None` where there is nothing to show.
 fn scenes(runs: &data::Runs) -> Vec<(&'static str, Option<Scene>)> {
-    let [availability, outage, latency, primaries, power] = NAMES;
+    let [availability, outage, recovery, latency, primaries, power] = NAMES;
     vec![
         (availability, Some(over_time::availability(runs))),
         (outage, Some(bars::outage(runs))),
+        (recovery, recovery::recovery(runs)),
         (latency, Some(over_time::latency(runs))),
         (primaries, Some(over_time::primaries(runs))),
         (power, over_time::power(runs)),

@@ -3,8 +3,18 @@
 use super::scene::{Font, Ink};
 
 /// By the protocol's place in the table. Vermillion is kept for what is wrong.
-const PROTOCOLS: [(u8, u8, u8); 7] =
-    [(0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (90, 90, 90), (153, 112, 60)];
+const PROTOCOLS: [(u8, u8, u8); 10] = [
+    (0, 114, 178),
+    (230, 159, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (86, 180, 233),
+    (90, 90, 90),
+    (153, 112, 60),
+    (93, 58, 155),
+    (170, 185, 60),
+    (20, 20, 20),
+];
 
 pub const BAD: Ink = Ink::solid((213, 94, 0));
 pub const TEXT: Ink = Ink::solid((34, 34, 34));
