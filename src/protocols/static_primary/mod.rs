@@ -79,6 +79,8 @@ struct Backup {
     incarnation: u64,
     /// Position up to which its log is durable and the primary's; `None`: it has not said so in this epoch.
     matched: Option<u64>,
+    /// It spoke since the last beat: to a silent one nothing is repeated but the question where it is.
+    heard: bool,
 }
 
 /// A request that waits until everything up to a position is committed.
@@ -230,9 +232,11 @@ impl Replica {
     fn beat(&mut self, cx: &mut Cx<'_>) {
         cx.set_timer(Timer::Beat, self.config.options.heartbeat);
         let (epoch, committed) = (self.epoch, self.committed.tip().length);
-        for (&node, backup) in &self.backups {
-            // Of whom nothing is known: an empty message makes it say where it is.
-            let base = backup.matched.unwrap_or(self.length());
+        let length = self.length();
+        for (&node, backup) in &mut self.backups {
+            // An empty message makes a backup say where it is.
+            let base = backup.matched.filter(|_| backup.heard).unwrap_or(length);
+            backup.heard = false;
             if base < committed {
                 cx.send(node, Message::Image { epoch, store: Rc::new(self.committed.image()) });
                 continue;
@@ -249,7 +253,7 @@ impl Replica {
                 let Some(backup) = self.backups.get_mut(&from) else { return };
                 let known = if backup.incarnation == incarnation { backup.matched } else { None };
                 let told = (epoch == self.epoch).then_some(length);
-                *backup = Backup { incarnation, matched: known.max(told) };
+                *backup = Backup { incarnation, matched: known.max(told), heard: true };
                 self.commit(cx);
             }
             Message::Updates { epoch, base, updates, committed } if from == self.config.primary() => {
