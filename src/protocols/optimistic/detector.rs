@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::rc::Rc;
 
 use super::config::Mutation;
+use super::hold::Hold;
 use super::log::Chain;
 use super::message::{Heartbeat, Message, ViewId};
 use super::view::Acked;
@@ -38,10 +39,7 @@ pub struct Known {
     /// What it said of its log when it accepted the proposal.
     pub acked: Option<Acked>,
 
-    // Hold-down.
-    pub failures: u32,
-    pub held_until: Option<LocalTime>,
-    pub forget_at: LocalTime,
+    pub hold: Hold,
 
     // Background synchronisation.
     /// Its chain, as far as it was fetched.
@@ -77,6 +75,7 @@ impl Replica {
         self.sanity(cx);
         self.note_suspicions(cx);
         self.thaw_if_due(cx);
+        self.watch_storage(cx);
         self.choose_candidate(cx);
         if self.candidate == Some(self.me()) {
             self.lead(cx);
@@ -96,11 +95,13 @@ impl Replica {
         let period = self.options().heartbeat;
         self.last_tick = cx.now;
         if gap > self.options().suspect_after {
+            self.disk.shift(cx.now, gap);
             self.restart(cx);
         } else if gap > period.saturating_mul(3) {
             // Shifted, never refreshed: a node that runs in jerks must still suspect the dead.
             let refresh = self.mutated(Mutation::RefreshAfterGap);
             let missed = gap.saturating_sub(period);
+            self.disk.shift(cx.now, missed);
             for known in self.peers.values_mut() {
                 if let Some(heard) = known.heard {
                     known.heard = Some(if refresh { cx.now } else { cx.now.min(heard + missed) });
@@ -137,9 +138,16 @@ impl Replica {
         }
     }
 
-    /// Whether this node may lead at all.
+    /// Whether this node may lead at all. Held down for its storage it leads on if it leads, and otherwise
+    /// only if nobody else could.
     fn may_lead(&self, now: LocalTime) -> bool {
-        !self.is_listening(now) && !self.is_impaired(now) && self.is_replica()
+        let able = !self.is_listening(now) && !self.is_stuck(now) && self.is_replica();
+        able && (!self.is_impaired(now) || self.incumbent || !self.hears_a_fit_replica(now))
+    }
+
+    fn hears_a_fit_replica(&self, now: LocalTime) -> bool {
+        let set = &self.log.state().replica_set;
+        set.iter().any(|&node| self.mutual(node, now).is_some_and(|report| !report.impaired))
     }
 
     /// In the replica set, as far as its own log tells.
@@ -183,12 +191,10 @@ impl Replica {
             .filter(|(rank, _)| !may_lead || *rank > own)
             .max();
         let chosen = match best {
-            // It could not acknowledge anything: whoever took it into a view would wait in vain.
-            _ if self.is_impaired(now) => None,
             Some((_, node)) => Some(node),
             None => may_lead.then(|| self.me()),
         };
-        if self.incumbent && self.is_impaired(now) {
+        if self.incumbent && self.is_stuck(now) {
             self.incumbent = false;
             self.turn_away(cx);
             cx.note(Note::SteppedDown { why: "its own storage does not complete a write" });
@@ -228,6 +234,7 @@ impl Replica {
             members: self.view.as_ref().map_or(0, |view| view.members.len() as u32),
             incumbent: self.incumbent,
             candidate: self.candidate,
+            impaired: self.is_impaired(now),
             trusted: self.peers.keys().copied().filter(|&node| self.trusts(node, now)).collect(),
             tip: self.durable_tip(),
             synced: self.synced_with_candidate(),

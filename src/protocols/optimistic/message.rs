@@ -59,6 +59,8 @@ pub struct Heartbeat {
     pub incumbent: bool,
     /// Whom the sender follows; `None` while it listens after a boot, or cannot lead and sees no leader.
     pub candidate: Option<NodeId>,
+    /// The sender's storage failed lately: it follows, and is to be left out of views.
+    pub impaired: bool,
     pub trusted: Vec<NodeId>,
     /// Durable end of the log.
     pub tip: Tip,

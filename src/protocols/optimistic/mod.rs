@@ -8,12 +8,14 @@
 //! One replica is a [`Replica`], in parts that follow the specification:
 //! [`detector`] who is heard and whom to follow; [`view`] view changes without a quorum; [`sync`] bulk state
 //! outside of them; [`replicate`] the log's way to the members, acknowledgement and compaction; [`serve`]
-//! clients, sessions and reads; [`sanity`] local checking and correction, and fault injection; below them
-//! the values [`entry`], [`log`], [`state`], [`merge`], [`message`].
+//! clients, sessions and reads; [`disk`] the own storage; [`sanity`] local checking and correction, and fault
+//! injection; below them [`hold`] for how long a failure keeps a node out, and the values [`entry`], [`log`], [`state`], [`merge`], [`message`].
 
 mod config;
 mod detector;
+mod disk;
 pub mod entry;
+mod hold;
 pub mod log;
 pub mod merge;
 pub mod message;
@@ -28,7 +30,7 @@ mod sync;
 mod tests;
 mod view;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 pub use config::{Config, Mutation, Peer};
@@ -36,16 +38,16 @@ pub use options::{Ack, MergePolicy, Options, ReadLevel};
 pub use record::Record;
 
 use self::detector::Known;
+use self::disk::Disk;
+use self::hold::Hold;
 use self::log::Log;
 use self::message::{Message, View, ViewId};
 use self::view::{Change, Frozen, Installing};
 use crate::id::NodeId;
-use crate::machine::{
-    BootError, Context, Corrupt, Effect, Input, Inventory, LinkKind, Machine, Note, RequestId, Role, Status, WriteId,
-};
+use crate::machine::{BootError, Context, Corrupt, Input, Inventory, LinkKind, Machine, Note, RequestId, Role, Status};
 use crate::op::{Outcome, Request, Tip, WriteKey};
 use crate::rng::Stream;
-use crate::time::{Duration, LocalTime};
+use crate::time::LocalTime;
 
 /// What a step of this machine may use.
 type Cx<'a> = Context<'a, Replica>;
@@ -105,16 +107,6 @@ pub struct Replica {
     load: u32,
 }
 
-/// The node's own storage, as the replica sees it.
-#[derive(Debug, Default)]
-struct Disk {
-    next: u64,
-    /// Writes under way: when each was asked for, and how long the log is once it is durable.
-    pending: VecDeque<(WriteId, LocalTime, u64)>,
-    /// Position up to which the log is durable.
-    durable: u64,
-}
-
 impl Replica {
     fn me(&self) -> NodeId {
         self.config.me
@@ -151,43 +143,6 @@ impl Replica {
     fn durable_tip(&self) -> Tip {
         let length = self.disk.durable.min(self.log.length()).max(self.log.chain().base.tip.length);
         Tip { length, hash: self.log.chain().hash_at(length).expect("the durable end lies in the retained log") }
-    }
-
-    /// Starts a write and remembers it.
-    fn write(&mut self, record: Record, cx: &mut Cx<'_>) -> WriteId {
-        self.disk.next += 1;
-        let id = WriteId(self.disk.next);
-        self.disk.pending.push_back((id, cx.now, self.log.length()));
-        cx.effects.push(if matches!(record, Record::Snapshot { .. }) {
-            Effect::Checkpoint { id, record }
-        } else {
-            Effect::Write { id, record }
-        });
-        id
-    }
-
-    fn written(&mut self, id: WriteId, cx: &mut Cx<'_>) {
-        while let Some(&(first, _, length)) = self.disk.pending.front() {
-            if first > id {
-                break;
-            }
-            self.disk.pending.pop_front();
-            self.disk.durable = self.disk.durable.max(length.min(self.log.length()));
-        }
-        if self.installing.as_ref().is_some_and(|installing| installing.write <= id) {
-            self.adopt(cx);
-        }
-        self.advance(cx);
-    }
-
-    /// How long the oldest write under way has taken.
-    fn storage_lag(&self, now: LocalTime) -> Duration {
-        self.disk.pending.front().map_or(Duration::ZERO, |&(_, since, _)| now.since(since))
-    }
-
-    /// Whether a write has been under way for longer than T_suspect.
-    fn is_impaired(&self, now: LocalTime) -> bool {
-        self.storage_lag(now) > self.options().suspect_after
     }
 
     fn message(&mut self, from: NodeId, message: Message, cx: &mut Cx<'_>) {
@@ -232,7 +187,7 @@ impl Replica {
             install_until: LocalTime::ZERO,
             unsettled_since: None,
             epoch_seen: 0,
-            disk: Disk { durable, ..Disk::default() },
+            disk: Disk::at(durable),
             confirm_length: None,
             acked_length: 0,
             probes: 0,
@@ -262,6 +217,8 @@ impl Replica {
         self.epoch_seen = 0;
         self.confirm_length = None;
         self.acked_length = 0;
+        self.disk.hold = Hold::default();
+        self.disk.unproven = false;
         self.turn_away(cx);
         self.reset_peers();
         cx.note(Note::Corrected("a pause longer than the suspicion timeout counts as a restart"));
@@ -314,7 +271,7 @@ impl Machine for Replica {
             changing: self.change.is_some() || self.installing.is_some(),
             candidate: self.candidate,
             held: self.held_nodes(),
-            impaired: self.is_impaired(self.last_tick),
+            impaired: self.is_impaired(self.last_tick) && !self.is_serving(),
         }
     }
 

@@ -275,10 +275,7 @@ impl Replica {
     pub(super) fn look_after_members(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now;
         for known in self.peers.values_mut() {
-            if known.failures > 0 && now >= known.forget_at {
-                known.failures = 0;
-                known.held_until = None;
-            }
+            known.hold.forget_if_due(now);
         }
         if !self.is_serving() {
             return;
@@ -292,7 +289,7 @@ impl Replica {
                 continue;
             }
             let since = *known.waiting_since.get_or_insert(now);
-            if now.since(since) > patience && known.held_until.is_none_or(|until| now >= until) {
+            if now.since(since) > patience && !known.hold.is_on(now) {
                 known.waiting_since = Some(now);
                 self.failed(node, patience, cx);
             }

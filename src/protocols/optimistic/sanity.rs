@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::config::Mutation;
 use super::entry::{Data, Entry};
+use super::hold::Hold;
 use super::log::Log;
 use super::message::{Heartbeat, Message, View};
 use super::view::{Change, Frozen};
@@ -13,7 +14,7 @@ use crate::id::NodeId;
 use crate::machine::{Corrupt, Note};
 use crate::op::Tip;
 use crate::rng::Stream;
-use crate::time::{Duration, LocalTime};
+use crate::time::LocalTime;
 
 /// Entries whose links are checked at each tick.
 const LINKS_PER_TICK: u64 = 4_096;
@@ -53,14 +54,14 @@ impl Replica {
         for (_, since, _) in &mut self.disk.pending {
             *since = (*since).min(now);
         }
+        self.disk.hold.clamp(now, hold);
         let patience = self.options().suspect_after;
         for known in self.peers.values_mut() {
             known.former = known.former.filter(|&(_, until)| until <= now + patience);
             if !trust_future {
                 known.heard = known.heard.map(|heard| heard.min(now));
             }
-            known.held_until = known.held_until.map(|until| until.min(now + hold));
-            known.forget_at = known.forget_at.min(now + hold.max(Duration::from_secs(1)).saturating_mul(8));
+            known.hold.clamp(now, hold);
             known.waiting_since = known.waiting_since.map(|since| since.min(now));
             known.refilled = known.refilled.filter(|&(_, at)| at <= now);
             known.fetching = known.fetching.filter(|&since| since <= now);
@@ -83,7 +84,6 @@ impl Replica {
             if known.probe > probes {
                 known.probe = 0;
             }
-            known.failures = known.failures.min(64);
             if known.report.as_ref().is_some_and(|report| !is_plausible(&config, node, report, epoch_max)) {
                 known.report = None;
             }
@@ -271,10 +271,10 @@ impl Replica {
             let known = self.known(node);
             known.heard = rng.chance(0.8).then_some(heard);
             known.matched = if rng.chance(0.5) { rng.below(2_000) } else { rng.bits() };
-            known.held_until = rng.chance(0.3).then_some(until);
+            known.hold.until = rng.chance(0.3).then_some(until);
             known.waiting_since = rng.chance(0.3).then_some(waiting);
-            known.failures = rng.bits() as u32;
-            known.forget_at = until;
+            known.hold.failures = rng.bits() as u32;
+            known.hold.forget_at = until;
             if let Some(report) = &known.report {
                 let mut beat = (**report).clone();
                 overwrite_heartbeat(&mut beat, candidate, epoch_max, rng);
@@ -300,6 +300,9 @@ impl Replica {
             acks: std::collections::BTreeMap::new(),
         });
         self.service.scramble(rng);
+        let until = rng.chance(0.3).then(|| self.any_time(rng));
+        self.disk.hold = Hold { failures: rng.bits() as u32, until, forget_at: self.any_time(rng) };
+        self.disk.unproven = rng.chance(0.3);
         // The disk answers by identifier, and time goes on: those two cannot be corrupted by this model.
         let length = self.log.length();
         self.acked_length = self.acked_length.min(length);
@@ -377,6 +380,7 @@ fn overwrite_heartbeat(beat: &mut Heartbeat, candidate: NodeId, epoch_max: u64, 
     if rng.chance(0.3) {
         beat.trusted.clear();
     }
+    beat.impaired = rng.chance(0.3);
 }
 
 /// Overwrites a message in flight.

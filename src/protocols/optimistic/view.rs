@@ -93,7 +93,8 @@ impl Replica {
     }
 
     fn is_held(&self, node: NodeId, now: LocalTime) -> bool {
-        self.peers[&node].held_until.is_some_and(|until| now < until)
+        let known = &self.peers[&node];
+        known.hold.is_on(now) || known.report.as_ref().is_some_and(|report| report.impaired)
     }
 
     /// Followers that are kept out of the view for now.
@@ -155,17 +156,13 @@ impl Replica {
         }
     }
 
-    /// After c failures a member stays out for 2^(c-1) s, at most T_hold; none at the first, but at least `least`.
+    /// A member failed: it stays out for a while, for `least` at least.
     pub(super) fn failed(&mut self, node: NodeId, least: Duration, cx: &mut Cx<'_>) {
         let longest = self.options().hold_down_max;
         let now = cx.now;
         let known = self.known(node);
-        known.failures = known.failures.saturating_add(1);
-        let failures = known.failures;
-        let backoff = if failures <= 1 { Duration::ZERO } else { Duration::from_secs(1 << (failures - 1).min(30)) };
-        let hold = backoff.min(longest).max(least);
-        known.held_until = Some(now + hold);
-        known.forget_at = now + hold.max(Duration::from_secs(1)).saturating_mul(8);
+        let hold = known.hold.fail(now, least, longest);
+        let failures = known.hold.failures;
         if !hold.is_zero() {
             cx.note(Note::HeldDown { node, failures });
         }

@@ -168,21 +168,6 @@ fn a_member_without_progress_is_held_down() {
     assert!(stage.legitimate(&stage.nodes()), "and it is back once it works");
 }
 
-#[test]
-fn a_primary_whose_storage_does_not_answer_steps_down() {
-    let mut stage = Stage::settled(3);
-    stage.seats[A.index()].disk_held = true;
-    let stuck = stage.ask(A, post(1, 1));
-    stage.run(5_000);
-    assert_eq!(stage.noted(|node, note| node == A && matches!(note, Note::SteppedDown { .. })), 1);
-    let sent_away = matches!(stage.outcome(stuck), Some(crate::op::Outcome::Unfinished { .. }));
-    assert!(sent_away, "its clients are sent away, and not told that nothing happened");
-    stage.run(12_000);
-    let asked = stage.ask(B, post(1, 1));
-    stage.run(200);
-    assert!(stage.is_done(asked), "another leads");
-}
-
 /// One heartbeat was corrupted in flight and bears a false incarnation. The true one is not taken for a
 /// former life for ever.
 #[test]

@@ -8,4 +8,5 @@ mod log;
 mod merge;
 mod sessions;
 mod stage;
+mod storage;
 mod views;
