@@ -61,6 +61,8 @@ pub struct Heartbeat {
     pub candidate: Option<NodeId>,
     /// The sender's storage failed lately: it follows, and is to be left out of views.
     pub impaired: bool,
+    /// The sender was taken out of the replica set and has handed over: its history is no reason to take it in.
+    pub retired: bool,
     pub trusted: Vec<NodeId>,
     /// Durable end of the log.
     pub tip: Tip,

@@ -93,6 +93,8 @@ pub struct Replica {
     install_until: LocalTime,
     unsettled_since: Option<LocalTime>,
     epoch_seen: u64,
+    /// When a leader's beacon last counted this node in, after it was taken out.
+    invited: Option<LocalTime>,
 
     disk: Disk,
     /// Position of the View entry of the installed view, and of its Confirm once appended.
@@ -187,6 +189,7 @@ impl Replica {
             install_until: LocalTime::ZERO,
             unsettled_since: None,
             epoch_seen: 0,
+            invited: None,
             disk: Disk::at(durable),
             confirm_length: None,
             acked_length: 0,
@@ -215,6 +218,7 @@ impl Replica {
         self.attempts = 0;
         self.unsettled_since = None;
         self.epoch_seen = 0;
+        self.invited = None;
         self.confirm_length = None;
         self.acked_length = 0;
         self.disk.hold = Hold::default();

@@ -263,6 +263,7 @@ impl Replica {
         }
         self.acked_length = self.acked_length.max(covered);
         self.answer_waiting(cx);
+        self.hand_over_if_due(cx);
     }
 
     fn note_confirmed(&self, cx: &mut Cx<'_>) {
@@ -344,16 +345,51 @@ impl Replica {
         self.append(Data::Reconfigure(set), cx);
     }
 
-    /// The operator, or the reorganiser, asks for another replica set.
+    /// The operator, or the reorganiser, asks for another replica set. It must keep someone of the view, who
+    /// holds what was acknowledged.
     pub(super) fn reconfigure(&mut self, mut nodes: Vec<NodeId>, cx: &mut Cx<'_>) {
         nodes.sort_unstable();
         nodes.dedup();
-        if !self.is_serving() || nodes.is_empty() || !nodes.iter().all(|&node| self.config.knows(node)) {
+        let known = nodes.iter().all(|&node| self.config.knows(node));
+        let kept = self.view.as_ref().is_some_and(|view| nodes.iter().any(|&node| view.has(node)));
+        // A view change under way counts on all who were wanted when it began.
+        if !self.is_serving() || self.change.is_some() || !known || !kept {
             cx.note(Note::Refused("a reconfiguration"));
             return;
         }
         cx.note(Note::ReplicaSet(nodes.clone()));
         self.append(Data::Reconfigure(nodes), cx);
+        if self.candidate == Some(self.me()) {
+            self.say_beacon(cx);
+        }
+        self.advance(cx);
+    }
+
+    /// Was removed from the replica set, and a member of the view can go on without it.
+    pub(super) fn is_handing_over(&self) -> bool {
+        let set = &self.log.state().replica_set;
+        self.incumbent && !self.is_replica() && self.others().iter().any(|node| set.contains(node))
+    }
+
+    /// A removed primary stands down once every member holds all that it has, with the removal at its end.
+    fn hand_over_if_due(&mut self, cx: &mut Cx<'_>) {
+        if !self.is_handing_over() || !self.service.confirmed || self.common_length() < self.log.length() {
+            return;
+        }
+        if self.log.state().set_length < self.view_length {
+            // It led on in a view of its own since: said again, the removal ends that too. What goes into the
+            // log is what the log says, and not a state that a fault may have overwritten.
+            if !self.log.rebuild() {
+                self.append(Data::Reconfigure(self.log.state().replica_set.clone()), cx);
+            }
+            return;
+        }
+        self.incumbent = false;
+        self.candidate = None;
+        self.change = None;
+        self.turn_away(cx);
+        cx.note(Note::SteppedDown { why: "it was taken out of the replica set" });
+        self.say_heartbeat(cx);
     }
 
     /// Takes over the log's clock, but never further ahead of the own wall clock than the largest skew.

@@ -40,6 +40,7 @@ impl Replica {
         let deadline = self.config.view_deadline();
         let trust_future = self.mutated(Mutation::TrustTheFuture);
         self.booted = self.booted.min(now);
+        self.invited = self.invited.map(|at| at.min(now));
         self.install_until = self.install_until.min(now + freeze);
         self.unsettled_since = self.unsettled_since.map(|since| since.min(now));
         if let Some(frozen) = &mut self.frozen {
@@ -303,6 +304,7 @@ impl Replica {
         let until = rng.chance(0.3).then(|| self.any_time(rng));
         self.disk.hold = Hold { failures: rng.bits() as u32, until, forget_at: self.any_time(rng) };
         self.disk.unproven = rng.chance(0.3);
+        self.invited = rng.chance(0.3).then(|| self.any_time(rng));
         // The disk answers by identifier, and time goes on: those two cannot be corrupted by this model.
         let length = self.log.length();
         self.acked_length = self.acked_length.min(length);
@@ -381,6 +383,7 @@ fn overwrite_heartbeat(beat: &mut Heartbeat, candidate: NodeId, epoch_max: u64, 
         beat.trusted.clear();
     }
     beat.impaired = rng.chance(0.3);
+    beat.retired = rng.chance(0.3);
 }
 
 /// Overwrites a message in flight.

@@ -86,7 +86,7 @@ impl Replica {
         let held = Held { id, request };
         if request.op.is_read() && self.options().reads == ReadLevel::Any && !self.is_listening(cx.now) {
             self.answer_from_here(held, cx);
-        } else if self.is_serving() {
+        } else if self.is_serving() && !self.is_handing_over() {
             self.serve(held, cx);
         } else if self.incumbent && self.service.parked.len() < PARKED_MAX {
             self.service.parked.push_back(held);

@@ -82,10 +82,12 @@ impl Replica {
     }
 
     /// In the replica set, or with a history of the service: evicted while absent, or of another side that
-    /// chose another replica set. A spare without a history waits to be asked.
+    /// chose another replica set. A spare without a history waits to be asked, and so does who was removed.
     fn belongs(&self, node: NodeId) -> bool {
         let report = self.peers[&node].report.as_ref();
-        self.log.state().replica_set.contains(&node) || report.is_some_and(|report| report.tip.length > 0)
+        let removed = self.incumbent && self.view.as_ref().is_some_and(|view| view.has(node));
+        self.log.state().replica_set.contains(&node)
+            || !removed && report.is_some_and(|report| report.tip.length > 0 && !report.retired)
     }
 
     pub(super) fn follows_me(&self, node: NodeId, now: LocalTime) -> bool {
@@ -125,11 +127,22 @@ impl Replica {
         }
         let now = cx.now;
         let since = *self.unsettled_since.get_or_insert(now);
-        if now.since(since) >= self.options().stable_after {
+        if now.since(since) >= self.options().stable_after && !self.awaits_removed_member(now) {
             self.blame(&want, cx);
             let want = self.want(now);
             self.propose(want, cx);
         }
+    }
+
+    /// A member that was removed is to know of it before the view goes on without it, or it would come back
+    /// with its history. It is not waited for once it fails.
+    fn awaits_removed_member(&self, now: LocalTime) -> bool {
+        let state = self.log.state();
+        self.incumbent
+            && self.others().iter().any(|&node| {
+                let lacks_it = self.peers[&node].matched < state.set_length;
+                !state.replica_set.contains(&node) && lacks_it && self.trusts(node, now) && !self.is_held(node, now)
+            })
     }
 
     fn is_settled(&self, want: &[NodeId]) -> bool {
@@ -150,7 +163,8 @@ impl Replica {
         let id = self.view_id();
         for node in self.others() {
             let reports = self.peers[&node].report.as_ref().is_some_and(|report| report.view == id);
-            if !self.is_held(node, cx.now) && (!want.contains(&node) || !reports) {
+            let removed = !self.log.state().replica_set.contains(&node);
+            if !removed && !self.is_held(node, cx.now) && (!want.contains(&node) || !reports) {
                 self.failed(node, Duration::ZERO, cx);
             }
         }
@@ -378,7 +392,9 @@ impl Replica {
         let merged = merge::merge(&branches, self.options().merge, !self.mutated(Mutation::NoTailRule));
         let (mut log, summary) = (merged.log, merged.summary);
         let mut set = log.state().replica_set.clone();
-        set.extend(&members);
+        // A primary that was removed leads on only until another can.
+        let stays = self.is_replica();
+        set.extend(members.iter().filter(|&&node| stays || node != self.me()));
         set.sort_unstable();
         set.dedup();
         if set != log.state().replica_set {

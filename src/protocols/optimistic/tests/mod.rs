@@ -5,6 +5,7 @@ mod arbitrary;
 mod dialogue;
 mod leaders;
 mod log;
+mod membership;
 mod merge;
 mod sessions;
 mod stage;
