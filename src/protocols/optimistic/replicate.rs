@@ -303,11 +303,27 @@ impl Replica {
         self.tell_revoked(cx);
     }
 
-    /// The position that every member of the replica set holds durably; 0 while one is absent.
+    /// The position that every member of the replica set, present or not, holds durably: a branch that one of
+    /// them makes meanwhile starts there or later.
     pub(super) fn floor(&self) -> u64 {
-        let Some(view) = &self.view else { return 0 };
-        let whole = self.log.state().replica_set.iter().all(|&node| view.has(node));
-        if whole && self.service.confirmed { self.common_length() } else { 0 }
+        if self.view.is_none() || !self.service.confirmed {
+            return 0;
+        }
+        let set = &self.log.state().replica_set;
+        set.iter().map(|&node| self.held_length(node)).min().unwrap_or(0).min(self.common_length())
+    }
+
+    /// Position up to which a node holds this chain durably, as far as this one knows.
+    fn held_length(&self, node: NodeId) -> u64 {
+        if node == self.me() {
+            return self.disk.durable;
+        }
+        let Some(known) = self.peers.get(&node) else { return 0 };
+        if self.view.as_ref().is_some_and(|view| view.has(node)) {
+            return known.matched;
+        }
+        let reported = known.report.as_ref().map(|report| report.tip);
+        reported.filter(|&tip| self.log.chain().passes(tip)).map_or(0, |tip| tip.length)
     }
 
     pub(super) fn compact_to(&mut self, floor: u64, cx: &mut Cx<'_>) {
@@ -321,28 +337,36 @@ impl Replica {
         cx.note(Note::Compacted { floor });
     }
 
-    /// If more is retained for absent members than the limit, the most lagging one leaves the replica set.
+    /// If an absent member lacks more than is to be retained for it, it leaves the replica set: the most
+    /// lagging one, and the next only if the rest is too much for that one as well.
     fn evict_if_needed(&mut self, cx: &mut Cx<'_>) {
-        let retained = self.log.chain().entries.len() as u64;
-        let oldest = self.log.chain().entries.iter().find_map(|entry| match &entry.data {
-            Data::Op(executed) => Some(executed.hlc),
-            _ => None,
-        });
-        let age = oldest.map_or(Duration::ZERO, |hlc| Duration::from_nanos(cx.wall.as_nanos().saturating_sub(hlc)));
-        if retained <= self.options().retain_entries && age <= self.options().retain_age {
+        let Some(view) = &self.view else { return };
+        let absent = self.log.state().replica_set.iter().copied().filter(|&node| !view.has(node));
+        let lag = |node: &NodeId| (self.held_length(*node), self.config.priority(*node), *node);
+        let Some(evicted) = absent.min_by_key(lag) else { return };
+        let held = self.held_length(evicted);
+        let lacks = self.log.length() - held.max(self.log.chain().base.tip.length);
+        let too_many = lacks > self.options().retain_entries;
+        if !too_many && self.age_after(held, cx) <= self.options().retain_age {
             return;
         }
-        let Some(view) = &self.view else { return };
+        // What goes into the log is what the log says, and not a state that a fault may have overwritten.
+        if self.log.rebuild() {
+            return;
+        }
         let mut set = self.log.state().replica_set.clone();
-        let lag = |node: &NodeId| {
-            let length =
-                self.peers.get(node).and_then(|known| known.report.as_ref()).map_or(0, |report| report.tip.length);
-            (length, self.config.priority(*node), *node)
-        };
-        let Some(evicted) = set.iter().copied().filter(|&node| !view.has(node)).min_by_key(lag) else { return };
         set.retain(|&node| node != evicted);
         cx.note(Note::ReplicaSet(set.clone()));
         self.append(Data::Reconfigure(set), cx);
+    }
+
+    /// Age of the oldest write after a position.
+    fn age_after(&self, length: u64, cx: &Cx<'_>) -> Duration {
+        let oldest = self.log.chain().after(length).iter().find_map(|entry| match &entry.data {
+            Data::Op(executed) => Some(executed.hlc),
+            _ => None,
+        });
+        oldest.map_or(Duration::ZERO, |hlc| Duration::from_nanos(cx.wall.as_nanos().saturating_sub(hlc)))
     }
 
     /// The operator, or the reorganiser, asks for another replica set. It must keep someone of the view, who

@@ -200,25 +200,6 @@ fn a_late_heartbeat_of_a_former_life_is_void() {
     assert_eq!(stage.replica(B).peers[&C].incarnation, present);
 }
 
-/// More is retained for an absent member than the limit: it is evicted. When it returns it is taken in again.
-#[test]
-fn an_absent_member_is_evicted_by_retention_and_returns() {
-    let mut stage = Stage::settled_with(3, |options| options.retain_entries = 50);
-    stage.crash(C);
-    stage.run(6_000);
-    for number in 1..=60 {
-        stage.ask(A, post(1, number));
-        stage.run(100);
-    }
-    stage.run(1_000);
-    assert_eq!(stage.replica(A).status().replica_set, [A, B]);
-    stage.boot(C);
-    stage.run(12_000);
-    assert!(stage.legitimate(&stage.nodes()), "{:#?}", stage.replica(C).status());
-    assert_eq!(stage.replica(A).status().replica_set, [A, B, C], "the set is a union");
-    assert!(stage.replica(C).applied(key(1, 60)));
-}
-
 /// Both sides of a split reconfigured to themselves, and nobody of one side is left in the set of the other.
 /// Only beacons to the whole directory let them meet again.
 #[test]

@@ -7,6 +7,7 @@ mod leaders;
 mod log;
 mod membership;
 mod merge;
+mod retention;
 mod sessions;
 mod stage;
 mod storage;
