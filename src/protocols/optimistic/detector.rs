@@ -86,6 +86,7 @@ impl Replica {
         }
         self.synchronise(cx);
         self.look_after_members(cx);
+        self.offer_quarantine(cx);
         self.say_heartbeat(cx);
     }
 

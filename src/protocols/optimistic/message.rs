@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::entry::Entry;
+use super::entry::{Entry, Journaled};
 use super::log::Image;
 use crate::hash;
 use crate::id::{DcId, NodeId};
@@ -138,6 +138,11 @@ pub enum Message {
     },
     Replicate(Replicate),
     ReplicateAck(ReplicateAck),
+    /// From a member to its primary: writes that a bad link cut off its log, and that no log accounts for.
+    Quarantined {
+        view: ViewId,
+        writes: Rc<[Journaled]>,
+    },
 }
 
 /// New entries of the primary's log, or none, to ask where the member is.
@@ -177,6 +182,7 @@ impl Message {
             Self::Install { .. } => "Install",
             Self::Replicate(_) => "Replicate",
             Self::ReplicateAck(_) => "ReplicateAck",
+            Self::Quarantined { .. } => "Quarantined",
         }
     }
 
@@ -196,6 +202,7 @@ impl Message {
                 64 + entries.iter().map(|entry| u64::from(entry.bytes())).sum::<u64>()
             }
             Self::ReplicateAck(_) => 72,
+            Self::Quarantined { writes, .. } => 40 + writes.iter().map(|one| u64::from(one.bytes())).sum::<u64>(),
         };
         u32::try_from(48 + body).unwrap_or(u32::MAX)
     }

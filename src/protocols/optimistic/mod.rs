@@ -8,7 +8,8 @@
 //! One replica is a [`Replica`], in parts that follow the specification:
 //! [`detector`] who is heard and whom to follow; [`view`] view changes without a quorum; [`sync`] bulk state
 //! outside of them; [`replicate`] the log's way to the members, acknowledgement and compaction; [`serve`]
-//! clients, sessions and reads; [`disk`] the own storage; [`sanity`] local checking and correction, and fault
+//! clients, sessions and reads; [`disk`] the own storage; [`quarantine`] what a
+//! bad link cut off; [`sanity`] local checking and correction, and fault
 //! injection; below them [`hold`] for how long a failure keeps a node out, and the values [`entry`], [`log`], [`state`], [`merge`], [`message`].
 
 mod config;
@@ -20,6 +21,7 @@ pub mod log;
 pub mod merge;
 pub mod message;
 pub mod options;
+mod quarantine;
 mod record;
 mod replicate;
 mod sanity;
@@ -35,6 +37,7 @@ use std::rc::Rc;
 
 pub use config::{Config, Mutation, Peer};
 pub use options::{Ack, MergePolicy, Options, ReadLevel};
+use record::Read;
 pub use record::Record;
 
 use self::detector::Known;
@@ -42,6 +45,7 @@ use self::disk::Disk;
 use self::hold::Hold;
 use self::log::Log;
 use self::message::{Message, View, ViewId};
+use self::quarantine::Aside;
 use self::view::{Change, Frozen, Installing};
 use crate::id::NodeId;
 use crate::machine::{BootError, Context, Corrupt, Input, Inventory, LinkKind, Machine, Note, RequestId, Role, Status};
@@ -95,6 +99,9 @@ pub struct Replica {
     epoch_seen: u64,
     /// When a leader's beacon last counted this node in, after it was taken out.
     invited: Option<LocalTime>,
+    /// Writes that a bad link cut off the log, until some log accounts for them. Durable with the next record
+    /// of the whole log.
+    aside: Aside,
 
     disk: Disk,
     /// Position of the View entry of the installed view, and of its Confirm once appended.
@@ -163,6 +170,7 @@ impl Replica {
             Message::Install { view, delta } => self.install_received(from, &view, &delta, cx),
             Message::Replicate(replicate) => self.replicate_received(from, &replicate, cx),
             Message::ReplicateAck(ack) => self.replicate_acked(from, ack, cx),
+            Message::Quarantined { view, writes } => self.quarantined(view, &writes, cx),
         }
     }
 
@@ -190,6 +198,7 @@ impl Replica {
             unsettled_since: None,
             epoch_seen: 0,
             invited: None,
+            aside: Aside::new(),
             disk: Disk::at(durable),
             confirm_length: None,
             acked_length: 0,
@@ -238,8 +247,10 @@ impl Machine for Replica {
     const LINKS: LinkKind = LinkKind::Datagram;
 
     fn boot(config: &Self::Config, log: &[Self::Record], cx: &mut Cx<'_>) -> Result<Self, BootError> {
-        let (log, view) = record::read(config, log);
-        Ok(Self::start(config.clone(), log, view, cx))
+        let Read { log, view, aside } = record::read(config, log);
+        let mut replica = Self::start(config.clone(), log, view, cx);
+        replica.aside = aside.iter().map(|&one| (one.write, one)).collect();
+        Ok(replica)
     }
 
     fn step(&mut self, input: Input<Self>, cx: &mut Cx<'_>) {
@@ -326,7 +337,11 @@ impl Machine for Replica {
 
     fn inventory_of(config: &Self::Config, log: &[Self::Record]) -> Inventory {
         let mut inventory = Inventory::default();
-        record::read(config, log).0.state().inventory(&mut inventory);
+        let Read { log, aside, .. } = record::read(config, log);
+        log.state().inventory(&mut inventory);
+        for one in aside.iter() {
+            inventory.journaled.insert(one.write);
+        }
         inventory
     }
 

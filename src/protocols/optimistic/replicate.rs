@@ -333,7 +333,7 @@ impl Replica {
         }
         self.log.compact(floor);
         let (image, entries) = (self.log.chain().base.clone(), self.log.chain().entries.clone());
-        self.write(Record::Snapshot { image, entries, view: self.view.clone() }, cx);
+        self.write(Record::Snapshot { image, entries, view: self.view.clone(), aside: self.aside_record() }, cx);
         cx.note(Note::Compacted { floor });
     }
 

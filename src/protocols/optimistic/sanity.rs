@@ -116,7 +116,7 @@ impl Replica {
     /// Writes log and view whole, so that the disk agrees with what was corrected.
     fn save(&mut self, cx: &mut Cx<'_>) {
         let (image, entries) = (self.log.chain().base.clone(), self.log.chain().entries.clone());
-        self.write(Record::Snapshot { image, entries, view: self.view.clone() }, cx);
+        self.write(Record::Snapshot { image, entries, view: self.view.clone(), aside: self.aside_record() }, cx);
     }
 
     fn check_log(&mut self, cx: &mut Cx<'_>) {
@@ -125,6 +125,7 @@ impl Replica {
             self.scrubbed = base;
         }
         if let Some(bad) = self.log.first_bad(self.scrubbed + 1, LINKS_PER_TICK) {
+            self.quarantine(bad - 1);
             self.log.truncate(bad - 1);
             self.forget_claims(cx);
             cx.note(Note::Corrected("the log was cut at its first bad link"));
@@ -141,6 +142,7 @@ impl Replica {
 
     fn scrub(&mut self, cx: &mut Cx<'_>) {
         if !self.log.chain().base.is_sound() {
+            self.quarantine(self.log.chain().base.tip.length);
             self.log =
                 Log::from_chain(super::log::Chain { base: record::empty_image(&self.config), entries: Vec::new() });
             self.view = None;
@@ -305,6 +307,9 @@ impl Replica {
         self.disk.hold = Hold { failures: rng.bits() as u32, until, forget_at: self.any_time(rng) };
         self.disk.unproven = rng.chance(0.3);
         self.invited = rng.chance(0.3).then(|| self.any_time(rng));
+        if rng.chance(0.3) {
+            self.aside.clear();
+        }
         // The disk answers by identifier, and time goes on: those two cannot be corrupted by this model.
         let length = self.log.length();
         self.acked_length = self.acked_length.min(length);
@@ -425,6 +430,7 @@ pub fn overwrite_message(message: &mut Message, rng: &mut Stream) {
             *delta = Rc::new(changed);
         }
         Message::Replicate(replicate) => tip(&mut replicate.base),
+        Message::Quarantined { view, .. } => view.digest = rng.bits(),
         Message::ReplicateAck(ack) => {
             tip(&mut ack.tip);
             ack.probe = rng.bits();

@@ -74,6 +74,11 @@ impl Desk {
         self.stash.clear();
     }
 
+    /// Revoked writes whose clients are to be told.
+    pub fn tell_later(&mut self, writes: impl Iterator<Item = WriteKey>) {
+        self.untold.extend(writes.filter(|write| !self.told.contains(write)));
+    }
+
     /// A stashed run that starts at or before `length`.
     pub fn unstash(&mut self, length: u64) -> Option<Run> {
         let first = *self.stash.keys().next().filter(|&&base| base <= length)?;

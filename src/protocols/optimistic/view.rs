@@ -424,6 +424,7 @@ impl Replica {
                 image: log.chain().base.clone(),
                 entries: log.chain().entries.clone(),
                 view: Some(view.clone()),
+                aside: self.aside_record(),
             },
         };
         let write = self.write(record, cx);

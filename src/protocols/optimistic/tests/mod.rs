@@ -7,6 +7,7 @@ mod leaders;
 mod log;
 mod membership;
 mod merge;
+mod quarantine;
 mod retention;
 mod sessions;
 mod stage;
