@@ -72,3 +72,11 @@ fn chaos_with_reconfigurations() {
         complaints_and_strays(scenario, options, seed, &reconfigurations(seed, scenario))
     });
 }
+
+#[test]
+fn chaos_with_reconfigurations_that_loses_disks() {
+    let make = |seed| chaos(seed, Kinds::LoseDisks);
+    judge(&seeds(1_000), make, |seed, scenario, options| {
+        complaints(scenario, options, seed, &reconfigurations(seed, scenario))
+    });
+}
