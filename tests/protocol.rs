@@ -228,3 +228,42 @@ fn a_node_of_the_directory_joins_when_it_is_asked_for() {
     let members = |at: u64| examined.installed.iter().rfind(|view| view.at < secs(at)).map(|view| view.members.len());
     assert_eq!((members(30), members(60)), (Some(3), Some(4)));
 }
+
+/// The primary is taken out of the replica set and asked for again, twice over, under load.
+#[test]
+fn a_primary_that_is_moved_away_hands_over_and_comes_back() {
+    let mut drill = scenario(4, Application::Kv, 180);
+    drill.loads[0].rate = 10.0;
+    let set = |nodes: &[u32]| nodes.iter().copied().map(NodeId).collect::<Vec<_>>();
+    let probe = Probe {
+        replica_set: Some(set(&[0, 1, 2])),
+        reconfigure: vec![
+            (secs(30), NodeId(0), set(&[1, 2, 3])),
+            (secs(60), NodeId(1), set(&[0, 1, 2, 3])),
+            (secs(90), NodeId(1), set(&[0, 2, 3])),
+            (secs(120), NodeId(0), set(&[0, 1, 2, 3])),
+        ],
+        ..Probe::default()
+    };
+    let options = Options { reads: ReadLevel::Latest, ..options() };
+    let (result, examined) = run_probed(&drill, &options, 1, &probe);
+    assert_promises_kept(&result);
+    let members = |at: u64| {
+        let last = examined.installed.iter().rfind(|view| view.at < secs(at));
+        last.map(|view| view.members.iter().map(|node| node.0).collect::<Vec<_>>())
+    };
+    for (at, wanted) in [
+        (30, vec![0, 1, 2]),
+        (60, vec![1, 2, 3]),
+        (90, vec![0, 1, 2, 3]),
+        (120, vec![0, 2, 3]),
+        (180, vec![0, 1, 2, 3]),
+    ] {
+        assert_eq!(members(at), Some(wanted), "{at} s");
+    }
+    let metrics = all(&result);
+    assert_eq!((metrics.writes_lost, metrics.writes_revoked, metrics.writes_stranded), (Some(0), Some(0), Some(0)));
+    assert_eq!(metrics.replies_regressed, Some(0));
+    assert!(metrics.outage_longest_s <= Some(2.0), "{:?} s without a primary", metrics.outage_longest_s);
+    assert_eq!(examined.chain_broken[0], None, "one chain of views");
+}

@@ -4,8 +4,8 @@
 
 mod common;
 
-use common::chaos::{Kinds, chaos, corruption};
-use common::judge::complaints;
+use common::chaos::{Kinds, chaos, corruption, reconfigurations};
+use common::judge::{complaints, complaints_and_strays};
 use firedrill::protocols::optimistic::Options;
 use firedrill::run::Probe;
 use firedrill::scenario::Scenario;
@@ -21,11 +21,19 @@ fn seeds(full: u64) -> Vec<u64> {
 }
 
 fn sweep(seeds: &[u64], make: impl Fn(u64) -> (Scenario, Options) + Sync) {
+    judge(seeds, make, |seed, scenario, options| complaints(scenario, options, seed, &Probe::default()));
+}
+
+fn judge(
+    seeds: &[u64],
+    make: impl Fn(u64) -> (Scenario, Options) + Sync,
+    complaints: impl Fn(u64, &Scenario, &Options) -> Vec<String> + Sync,
+) {
     let failures: Vec<String> = seeds
         .par_iter()
         .filter_map(|&seed| {
             let (scenario, options) = make(seed);
-            let wrong = complaints(&scenario, &options, seed, &Probe::default());
+            let wrong = complaints(seed, &scenario, &options);
             (!wrong.is_empty()).then(|| format!("seed {seed}: {}\n{}", wrong.join("; "), story(&scenario, &options)))
         })
         .collect();
@@ -55,4 +63,20 @@ fn chaos_that_loses_disks() {
 #[test]
 fn arbitrary_states() {
     sweep(&seeds(1_000), corruption);
+}
+
+#[test]
+fn chaos_with_reconfigurations() {
+    let make = |seed| chaos(seed, Kinds::KeepDisks);
+    judge(&seeds(1_000), make, |seed, scenario, options| {
+        complaints_and_strays(scenario, options, seed, &reconfigurations(seed, scenario))
+    });
+}
+
+#[test]
+fn chaos_with_reconfigurations_that_loses_disks() {
+    let make = |seed| chaos(seed, Kinds::LoseDisks);
+    judge(&seeds(1_000), make, |seed, scenario, options| {
+        complaints(scenario, options, seed, &reconfigurations(seed, scenario))
+    });
 }

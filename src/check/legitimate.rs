@@ -63,6 +63,12 @@ fn components<'a, M: Machine>(replicas: &Replicas<'_, M>, live: &'a [(NodeId, St
     found
 }
 
+/// A node without any history that its leader's replica set does not count: taken out of it, and wiped since.
+/// It only thinks that it is a replica, as one that knows nothing does; it follows until it is asked for.
+fn is_spare(node: NodeId, status: &Status, lead: &Status) -> bool {
+    status.tip.length == 0 && !status.serving && !lead.replica_set.contains(&node)
+}
+
 fn one_view<M: Machine>(replicas: &Replicas<'_, M>, component: &[Live<'_>], members: Members) -> Result<(), String> {
     let names: Vec<u32> = component.iter().map(|(node, _)| node.0).collect();
     let leaders: Vec<&Live<'_>> = component.iter().filter(|(_, status)| status.serving).collect();
@@ -73,12 +79,13 @@ fn one_view<M: Machine>(replicas: &Replicas<'_, M>, component: &[Live<'_>], memb
         return Err(format!("primary {} follows another", leader.0));
     }
     let held = |node: &NodeId| members == Members::ButHeld && lead.held.contains(node);
-    let wanted: Vec<NodeId> = component.iter().map(|(node, _)| *node).filter(|node| !held(node)).collect();
+    let left_out = |(node, status): &Live<'_>| held(node) || is_spare(*node, status, lead);
+    let wanted: Vec<NodeId> = component.iter().filter(|one| !left_out(one)).map(|(node, _)| *node).collect();
     if lead.members != wanted {
         return Err(format!("the view of {} has members {:?}, not {names:?}", leader.0, lead.members));
     }
     let machine = replicas.machine(*leader).expect("a live node has a machine");
-    for (node, status) in component.iter().filter(|(node, _)| !held(node)) {
+    for (node, status) in component.iter().filter(|one| !left_out(one)) {
         if status.view != lead.view || status.members != lead.members {
             return Err(format!("node {} has view {:?}, its primary {:?}", node.0, status.view, lead.view));
         }
@@ -126,7 +133,9 @@ fn each_is_led<M: Machine>(replicas: &Replicas<'_, M>, component: &[Live<'_>]) -
             || component.iter().any(|(leader, lead)| {
                 lead.serving
                     && replicas.connected(*node, *leader)
-                    && (lead.held.contains(node) || (status.view == lead.view && lead.members.contains(node)))
+                    && (lead.held.contains(node)
+                        || is_spare(*node, status, lead)
+                        || (status.view == lead.view && lead.members.contains(node)))
             });
         if !led {
             return Err(format!("node {} neither leads nor is in the view of a leader that it reaches", node.0));

@@ -4,6 +4,7 @@
 use firedrill::id::{DcId, NodeId};
 use firedrill::protocols::optimistic::{Ack, MergePolicy, Options, ReadLevel};
 use firedrill::rng::Stream;
+use firedrill::run::Probe;
 use firedrill::scenario::{Kind, Scenario};
 use firedrill::time::{Duration, SimTime};
 use firedrill::workload::Application;
@@ -165,4 +166,20 @@ pub fn corruption(seed: u64) -> (Scenario, Options) {
     options.hold_down_max = Duration::from_secs(2);
     drill.protocols[0].kind = Kind::Optimistic(options.clone());
     (drill, options)
+}
+
+/// Replica sets that whoever is primary is asked for meanwhile, on both sides of a split too.
+pub fn reconfigurations(seed: u64, drill: &Scenario) -> Probe {
+    let mut stream = Stream::new(seed, "test reconfigurations", &[]);
+    let span = drill.duration.as_nanos() / 1_000_000 - 45_000;
+    let mut asked = Vec::new();
+    for _ in 0..1 + stream.below(4) {
+        let at = SimTime::ZERO + Duration::from_millis(20_000 + stream.below(span));
+        let mut set: Vec<NodeId> = (0..SITES).map(NodeId).collect();
+        stream.shuffle(&mut set);
+        set.truncate(2 + stream.below(u64::from(SITES) - 1) as usize);
+        asked.extend((0..SITES).map(|node| (at, NodeId(node), set.clone())));
+    }
+    asked.sort_by_key(|(at, ..)| *at);
+    Probe { reconfigure: asked, ..Probe::default() }
 }

@@ -10,7 +10,7 @@ use firedrill::world::fault::{Action, Disk};
 use super::arbitrary_state_bound;
 
 /// Steps that the linearizability checker may take in a run.
-const BUDGET: u64 = 2_000_000;
+const BUDGET: u64 = 8_000_000;
 
 /// Runs the scenario, and says what is wrong with the run, if anything.
 pub fn complaints(scenario: &Scenario, options: &Options, seed: u64, probe: &Probe) -> Vec<String> {
@@ -19,6 +19,17 @@ pub fn complaints(scenario: &Scenario, options: &Options, seed: u64, probe: &Pro
     wrong.extend(fates(&result));
     wrong.extend(linearizable(scenario, options, &examined));
     wrong.extend(settled_for_good(scenario, options, &examined));
+    wrong
+}
+
+/// As [`complaints`], and no acknowledged write may be out of reach once all disks are back.
+pub fn complaints_and_strays(scenario: &Scenario, options: &Options, seed: u64, probe: &Probe) -> Vec<String> {
+    let mut wrong = complaints(scenario, options, seed, probe);
+    let (result, _) = run_probed(scenario, options, seed, probe);
+    let all = &result.record.metrics.all;
+    if (all.writes_stranded, all.writes_lost) != (Some(0), Some(0)) {
+        wrong.push(format!("{:?} writes are stranded, {:?} lost", all.writes_stranded, all.writes_lost));
+    }
     wrong
 }
 

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::rc::Rc;
 
 use super::config::Mutation;
+use super::hold::Hold;
 use super::log::Chain;
 use super::message::{Heartbeat, Message, ViewId};
 use super::view::Acked;
@@ -38,10 +39,7 @@ pub struct Known {
     /// What it said of its log when it accepted the proposal.
     pub acked: Option<Acked>,
 
-    // Hold-down.
-    pub failures: u32,
-    pub held_until: Option<LocalTime>,
-    pub forget_at: LocalTime,
+    pub hold: Hold,
 
     // Background synchronisation.
     /// Its chain, as far as it was fetched.
@@ -77,6 +75,7 @@ impl Replica {
         self.sanity(cx);
         self.note_suspicions(cx);
         self.thaw_if_due(cx);
+        self.watch_storage(cx);
         self.choose_candidate(cx);
         if self.candidate == Some(self.me()) {
             self.lead(cx);
@@ -87,6 +86,7 @@ impl Replica {
         }
         self.synchronise(cx);
         self.look_after_members(cx);
+        self.offer_quarantine(cx);
         self.say_heartbeat(cx);
     }
 
@@ -96,11 +96,13 @@ impl Replica {
         let period = self.options().heartbeat;
         self.last_tick = cx.now;
         if gap > self.options().suspect_after {
+            self.disk.shift(cx.now, gap);
             self.restart(cx);
         } else if gap > period.saturating_mul(3) {
             // Shifted, never refreshed: a node that runs in jerks must still suspect the dead.
             let refresh = self.mutated(Mutation::RefreshAfterGap);
             let missed = gap.saturating_sub(period);
+            self.disk.shift(cx.now, missed);
             for known in self.peers.values_mut() {
                 if let Some(heard) = known.heard {
                     known.heard = Some(if refresh { cx.now } else { cx.now.min(heard + missed) });
@@ -137,20 +139,57 @@ impl Replica {
         }
     }
 
-    /// Whether this node may lead at all.
+    /// Whether this node may lead at all. Held down for its storage it leads on if it leads, and otherwise
+    /// only if nobody else could.
     fn may_lead(&self, now: LocalTime) -> bool {
-        !self.is_listening(now) && !self.is_impaired(now) && self.is_replica()
+        let able = !self.is_listening(now) && !self.is_stuck(now) && self.is_active();
+        able && (!self.is_impaired(now) || self.incumbent || !self.hears_a_fit_replica(now))
+    }
+
+    fn hears_a_fit_replica(&self, now: LocalTime) -> bool {
+        let set = &self.log.state().replica_set;
+        set.iter().any(|&node| self.mutual(node, now).is_some_and(|report| !report.impaired))
     }
 
     /// In the replica set, as far as its own log tells.
-    fn is_replica(&self) -> bool {
+    pub(super) fn is_replica(&self) -> bool {
         self.log.state().replica_set.contains(&self.me())
     }
 
-    /// Taken out of the replica set by an entry that it holds. A node outside of it with an empty log is
-    /// a spare: it answers those who call on it, and waits to be taken in.
+    /// Taken out of the replica set by an entry that it holds, and done with its duties. One that installed a
+    /// view after that entry led on alone, and may hold what nobody else does. A node outside of the set with
+    /// an empty log is a spare: it answers those who call on it, and waits to be taken in.
     fn is_retired(&self) -> bool {
-        !self.is_replica() && !self.log.is_empty()
+        let state = self.log.state();
+        let led_on = state.last_view.is_some_and(|view| view.tip.length > state.set_length);
+        !self.is_replica() && !self.log.is_empty() && !self.incumbent && !led_on
+    }
+
+    /// In the replica set; or taken out of it, and not yet done with its duties.
+    fn is_active(&self) -> bool {
+        self.is_replica() || (!self.log.is_empty() && !self.is_retired())
+    }
+
+    /// A leader counts this node in, though its own log does not.
+    fn is_invited(&self, now: LocalTime) -> bool {
+        self.invited.is_some_and(|at| now.since(at) <= self.lately())
+    }
+
+    /// Retired, and nobody calls on it: it follows nobody, so that nobody takes it in again.
+    fn is_dismissed(&self, now: LocalTime) -> bool {
+        self.is_retired() && !self.is_invited(now)
+    }
+
+    /// Whether somebody still counts this node among the members of its view: it is told to go on without.
+    fn is_awaited(&self, now: LocalTime) -> bool {
+        let id = self.view_id();
+        let reports = |node| self.peers.get(node).and_then(|known| known.report.as_ref()).map(|report| report.view);
+        self.others().iter().any(|node| self.trusts(*node, now) && reports(node) == Some(id))
+    }
+
+    /// For how long a word from outside the replica set counts: longer than two beacons are apart.
+    fn lately(&self) -> Duration {
+        self.options().suspect_after.saturating_mul(4).max(self.options().heartbeat.saturating_mul(25))
     }
 
     fn own_rank(&self) -> Rank {
@@ -183,12 +222,11 @@ impl Replica {
             .filter(|(rank, _)| !may_lead || *rank > own)
             .max();
         let chosen = match best {
-            // It could not acknowledge anything: whoever took it into a view would wait in vain.
-            _ if self.is_impaired(now) => None,
+            _ if self.is_dismissed(now) => None,
             Some((_, node)) => Some(node),
             None => may_lead.then(|| self.me()),
         };
-        if self.incumbent && self.is_impaired(now) {
+        if self.incumbent && self.is_stuck(now) {
             self.incumbent = false;
             self.turn_away(cx);
             cx.note(Note::SteppedDown { why: "its own storage does not complete a write" });
@@ -204,13 +242,13 @@ impl Replica {
     /// Whom heartbeats go to: the replica set, and whoever else of the directory was heard lately.
     fn audience(&self, now: LocalTime) -> Vec<NodeId> {
         let set = &self.log.state().replica_set;
-        let is_replica = self.is_replica();
-        let lately = self.options().suspect_after.saturating_mul(4);
-        let own_set_only = self.mutated(Mutation::HeartbeatOwnSetOnly) && is_replica;
+        let is_active = self.is_active();
+        let lately = self.lately();
+        let own_set_only = self.mutated(Mutation::HeartbeatOwnSetOnly) && is_active;
         self.peers
             .iter()
             .filter(|(node, known)| {
-                (is_replica && set.contains(node))
+                (is_active && set.contains(node))
                     || (!own_set_only && known.heard.is_some_and(|heard| now.since(heard) <= lately))
             })
             .map(|(&node, _)| node)
@@ -218,16 +256,18 @@ impl Replica {
     }
 
     pub(super) fn say_heartbeat(&mut self, cx: &mut Cx<'_>) {
-        if self.is_retired() {
+        let now = cx.now;
+        if self.is_dismissed(now) && !self.is_awaited(now) {
             return;
         }
-        let now = cx.now;
         let beat = Rc::new(Heartbeat {
             incarnation: self.incarnation,
             view: self.view_id(),
             members: self.view.as_ref().map_or(0, |view| view.members.len() as u32),
             incumbent: self.incumbent,
             candidate: self.candidate,
+            impaired: self.is_impaired(now),
+            retired: self.is_retired(),
             trusted: self.peers.keys().copied().filter(|&node| self.trusts(node, now)).collect(),
             tip: self.durable_tip(),
             synced: self.synced_with_candidate(),
@@ -246,7 +286,7 @@ impl Replica {
         }
     }
 
-    fn say_beacon(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn say_beacon(&mut self, cx: &mut Cx<'_>) {
         let Some(view) = self.view_id() else { return };
         let replica_set: Rc<[NodeId]> = self.log.state().replica_set.clone().into();
         let tip = self.durable_tip();
@@ -256,9 +296,13 @@ impl Replica {
         }
     }
 
-    /// A beacon of a group that this node does not know adds its sender to those it sends heartbeats to.
-    pub(super) fn beacon(&mut self, from: NodeId, _view: ViewId, _replica_set: &[NodeId], cx: &mut Cx<'_>) {
+    /// A beacon of a group that this node does not know adds its sender to those it sends heartbeats to. One
+    /// that counts this node in asks it to come back.
+    pub(super) fn beacon(&mut self, from: NodeId, _view: ViewId, replica_set: &[NodeId], cx: &mut Cx<'_>) {
         let now = cx.now;
+        if self.is_retired() && replica_set.contains(&self.me()) {
+            self.invited = Some(now);
+        }
         let silent = self.options().suspect_after + Duration::from_nanos(1);
         let known = self.known(from);
         // Heard, but only a heartbeat makes it trusted.

@@ -128,6 +128,8 @@ pub enum Why {
     Earlier,
     /// Live, with another answer than a branch told: recorded, not revoked.
     Changed,
+    /// A bad link cut it off the only logs that held it.
+    Cut,
 }
 
 impl Entry {
@@ -188,8 +190,15 @@ impl Merge {
         let value = |op: &Op| op.value().map_or(0, |value| value.bytes);
         let hashes: u32 = self.segments.iter().map(|segment| 32 + 8 * segment.hashes.len() as u32).sum();
         let reapplied: u32 = self.reapplied.iter().map(|one| 80 + value(&one.executed.op)).sum();
-        let journal: u32 = self.journal.iter().map(|one| 40 + one.op.as_ref().map_or(0, value)).sum();
+        let journal: u32 = self.journal.iter().map(Journaled::bytes).sum();
         hashes + reapplied + journal
+    }
+}
+
+impl Journaled {
+    /// Bytes on the wire and on the disk.
+    pub fn bytes(&self) -> u32 {
+        40 + self.op.and_then(Op::value).map_or(0, |value| value.bytes)
     }
 }
 

@@ -35,15 +35,16 @@ pub struct Summary {
 pub fn merge(branches: &[Chain], policy: MergePolicy, tail_rule: bool) -> Merged {
     let branches = uncovered(branches);
     let ranked = rank(&branches, tail_rule);
-    let base = branches[ranked[0]];
+    let base = branches[ranked[0].0];
     let mut log = Log::from_chain(base.clone());
     if ranked.len() == 1 {
         return Merged { log, summary: Summary::default() };
     }
-    let losers: Vec<&Chain> = ranked[1..].iter().map(|&at| branches[at]).collect();
+    let losers: Vec<&Chain> = ranked[1..].iter().map(|&(at, _)| branches[at]).collect();
     let mut collected = Collected::default();
-    for (branch, loser) in losers.iter().enumerate() {
-        collected.take(&log, loser, branch as u32);
+    for (branch, &(at, tail)) in ranked[1..].iter().enumerate() {
+        collected.tail = tail;
+        collected.take(&log, branches[at], branch as u32);
     }
     let (entry, mut summary) = settle(&log, collected, policy);
     summary.branches = losers.len();
@@ -77,19 +78,20 @@ fn uncovered(branches: &[Chain]) -> Vec<&Chain> {
     if kept.is_empty() { vec![sorted[0]] } else { kept }
 }
 
-/// Indices of the branches, the base first.
+/// Indices of the branches, the base first, and whether each is a tail.
 ///
 /// A *tail* is the unfinished end of a primary that crashed or paused: its last confirmed view is in
 /// another's confirmed history. A tail is never the base. The rest rank by members and epoch of their last
 /// confirmed view, length and tip.
-fn rank(branches: &[&Chain], tail_rule: bool) -> Vec<usize> {
+fn rank(branches: &[&Chain], tail_rule: bool) -> Vec<(usize, bool)> {
     let confirmed: Vec<_> = branches.iter().map(|chain| chain.confirmed()).collect();
     let is_tail = |x: usize| {
-        (0..branches.len()).filter(|&y| y != x).any(|y| match (confirmed[x], confirmed[y]) {
-            (_, None) => false,
-            (None, Some(_)) => true,
-            (Some(cx), Some(cy)) => cx.tip != cy.tip && branches[y].history_holds(cx.tip, cy.tip.length),
-        })
+        tail_rule
+            && (0..branches.len()).filter(|&y| y != x).any(|y| match (confirmed[x], confirmed[y]) {
+                (_, None) => false,
+                (None, Some(_)) => true,
+                (Some(cx), Some(cy)) => cx.tip != cy.tip && branches[y].history_holds(cx.tip, cy.tip.length),
+            })
     };
     // A foreign branch shares no entry with any other, and is never the base against native ones. Of two
     // branches that are foreign to each other neither is native: rank decides.
@@ -98,9 +100,9 @@ fn rank(branches: &[&Chain], tail_rule: bool) -> Vec<usize> {
     let mut order: Vec<usize> = (0..branches.len()).collect();
     order.sort_by_key(|&x| {
         let (members, epoch) = confirmed[x].map_or((0, 0), |view| (view.members, view.epoch));
-        (any_kin && !kin(x), tail_rule && is_tail(x), std::cmp::Reverse((members, epoch, branches[x].tip())))
+        (any_kin && !kin(x), is_tail(x), std::cmp::Reverse((members, epoch, branches[x].tip())))
     });
-    order
+    order.into_iter().map(|x| (x, is_tail(x))).collect()
 }
 
 fn union_of_replica_sets(base: &Log, losers: &[&Chain]) -> Vec<NodeId> {
@@ -123,6 +125,8 @@ struct Instance {
     /// Names its branch among the siblings of a key, in later merges too.
     sibling: u32,
     foreign: bool,
+    /// Its branch is the unfinished end of a former primary, and no side that served.
+    tail: bool,
     /// Whether the base wrote the key after the branch forked from it; for siblings, or another loser.
     contended: bool,
 }
@@ -134,6 +138,8 @@ struct Collected {
     hashes: BTreeSet<u64>,
     instances: Vec<Instance>,
     revoked: Vec<Journaled>,
+    /// Whether the branch that is being taken is a tail.
+    tail: bool,
 }
 
 impl Collected {
@@ -164,11 +170,11 @@ impl Collected {
         touched: &BTreeSet<u32>,
         segment: &mut Segment,
     ) {
-        let tip = segment.tip;
+        let (tip, tail) = (segment.tip, self.tail);
         let mut add = |executed: &Executed| {
             let contended = foreign || touched.contains(&executed.op.key());
             let sibling = tip.hash as u32;
-            self.instances.push(Instance { executed: *executed, branch, sibling, foreign, contended });
+            self.instances.push(Instance { executed: *executed, branch, sibling, foreign, tail, contended });
         };
         match &entry.data {
             Data::Op(executed) => add(executed),
@@ -359,6 +365,7 @@ impl Settling {
             }
             MergePolicy::Siblings => match executed.op {
                 Op::Post { .. } => self.again(executed),
+                _ if one.tail => self.again(executed),
                 _ if !one.contended => Ok((Effect::Replace(executed.cell), executed.answer)),
                 _ if executed.answer == Answer::Swapped(false) => Ok((Effect::Superseded, executed.answer)),
                 _ => Ok((Effect::Sibling { cell: executed.cell, branch: one.sibling }, executed.answer)),

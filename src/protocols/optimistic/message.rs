@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::entry::Entry;
+use super::entry::{Entry, Journaled};
 use super::log::Image;
 use crate::hash;
 use crate::id::{DcId, NodeId};
@@ -59,6 +59,10 @@ pub struct Heartbeat {
     pub incumbent: bool,
     /// Whom the sender follows; `None` while it listens after a boot, or cannot lead and sees no leader.
     pub candidate: Option<NodeId>,
+    /// The sender's storage failed lately: it follows, and is to be left out of views.
+    pub impaired: bool,
+    /// The sender was taken out of the replica set and has handed over: its history is no reason to take it in.
+    pub retired: bool,
     pub trusted: Vec<NodeId>,
     /// Durable end of the log.
     pub tip: Tip,
@@ -134,6 +138,11 @@ pub enum Message {
     },
     Replicate(Replicate),
     ReplicateAck(ReplicateAck),
+    /// From a member to its primary: writes that a bad link cut off its log, and that no log accounts for.
+    Quarantined {
+        view: ViewId,
+        writes: Rc<[Journaled]>,
+    },
 }
 
 /// New entries of the primary's log, or none, to ask where the member is.
@@ -173,6 +182,7 @@ impl Message {
             Self::Install { .. } => "Install",
             Self::Replicate(_) => "Replicate",
             Self::ReplicateAck(_) => "ReplicateAck",
+            Self::Quarantined { .. } => "Quarantined",
         }
     }
 
@@ -192,6 +202,7 @@ impl Message {
                 64 + entries.iter().map(|entry| u64::from(entry.bytes())).sum::<u64>()
             }
             Self::ReplicateAck(_) => 72,
+            Self::Quarantined { writes, .. } => 40 + writes.iter().map(|one| u64::from(one.bytes())).sum::<u64>(),
         };
         u32::try_from(48 + body).unwrap_or(u32::MAX)
     }

@@ -8,16 +8,20 @@
 //! One replica is a [`Replica`], in parts that follow the specification:
 //! [`detector`] who is heard and whom to follow; [`view`] view changes without a quorum; [`sync`] bulk state
 //! outside of them; [`replicate`] the log's way to the members, acknowledgement and compaction; [`serve`]
-//! clients, sessions and reads; [`sanity`] local checking and correction, and fault injection; below them
-//! the values [`entry`], [`log`], [`state`], [`merge`], [`message`].
+//! clients, sessions and reads; [`disk`] the own storage; [`quarantine`] what a
+//! bad link cut off; [`sanity`] local checking and correction, and fault
+//! injection; below them [`hold`] for how long a failure keeps a node out, and the values [`entry`], [`log`], [`state`], [`merge`], [`message`].
 
 mod config;
 mod detector;
+mod disk;
 pub mod entry;
+mod hold;
 pub mod log;
 pub mod merge;
 pub mod message;
 pub mod options;
+mod quarantine;
 mod record;
 mod replicate;
 mod sanity;
@@ -28,25 +32,28 @@ mod sync;
 mod tests;
 mod view;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 pub use config::{Config, Mutation, Peer};
 pub use options::{Ack, MergePolicy, Options, ReadLevel};
+use record::Read;
 pub use record::Record;
 
 use self::detector::Known;
+use self::disk::Disk;
+use self::hold::Hold;
 use self::log::Log;
 use self::message::{Message, View, ViewId};
+use self::quarantine::Aside;
 use self::view::{Change, Frozen, Installing};
 use crate::id::NodeId;
 use crate::machine::{
-    BootError, Context, Corrupt, Effect, Input, Inventory, LinkKind, Machine, Note, RequestId, Role, Status, Views,
-    WriteId,
+    BootError, Context, Corrupt, Input, Inventory, LinkKind, Machine, Note, RequestId, Role, Status, Views,
 };
 use crate::op::{Outcome, Request, Tip, WriteKey};
 use crate::rng::Stream;
-use crate::time::{Duration, LocalTime};
+use crate::time::LocalTime;
 
 /// What a step of this machine may use.
 type Cx<'a> = Context<'a, Replica>;
@@ -92,6 +99,11 @@ pub struct Replica {
     install_until: LocalTime,
     unsettled_since: Option<LocalTime>,
     epoch_seen: u64,
+    /// When a leader's beacon last counted this node in, after it was taken out.
+    invited: Option<LocalTime>,
+    /// Writes that a bad link cut off the log, until some log accounts for them. Durable with the next record
+    /// of the whole log.
+    aside: Aside,
 
     disk: Disk,
     /// Position of the View entry of the installed view, and of its Confirm once appended.
@@ -104,16 +116,6 @@ pub struct Replica {
     hlc: u64,
     scrubbed: u64,
     load: u32,
-}
-
-/// The node's own storage, as the replica sees it.
-#[derive(Debug, Default)]
-struct Disk {
-    next: u64,
-    /// Writes under way: when each was asked for, and how long the log is once it is durable.
-    pending: VecDeque<(WriteId, LocalTime, u64)>,
-    /// Position up to which the log is durable.
-    durable: u64,
 }
 
 impl Replica {
@@ -154,43 +156,6 @@ impl Replica {
         Tip { length, hash: self.log.chain().hash_at(length).expect("the durable end lies in the retained log") }
     }
 
-    /// Starts a write and remembers it.
-    fn write(&mut self, record: Record, cx: &mut Cx<'_>) -> WriteId {
-        self.disk.next += 1;
-        let id = WriteId(self.disk.next);
-        self.disk.pending.push_back((id, cx.now, self.log.length()));
-        cx.effects.push(if matches!(record, Record::Snapshot { .. }) {
-            Effect::Checkpoint { id, record }
-        } else {
-            Effect::Write { id, record }
-        });
-        id
-    }
-
-    fn written(&mut self, id: WriteId, cx: &mut Cx<'_>) {
-        while let Some(&(first, _, length)) = self.disk.pending.front() {
-            if first > id {
-                break;
-            }
-            self.disk.pending.pop_front();
-            self.disk.durable = self.disk.durable.max(length.min(self.log.length()));
-        }
-        if self.installing.as_ref().is_some_and(|installing| installing.write <= id) {
-            self.adopt(cx);
-        }
-        self.advance(cx);
-    }
-
-    /// How long the oldest write under way has taken.
-    fn storage_lag(&self, now: LocalTime) -> Duration {
-        self.disk.pending.front().map_or(Duration::ZERO, |&(_, since, _)| now.since(since))
-    }
-
-    /// Whether a write has been under way for longer than T_suspect.
-    fn is_impaired(&self, now: LocalTime) -> bool {
-        self.storage_lag(now) > self.options().suspect_after
-    }
-
     fn message(&mut self, from: NodeId, message: Message, cx: &mut Cx<'_>) {
         if !self.config.knows(from) {
             cx.note(Note::Refused("a message from outside the directory"));
@@ -207,6 +172,7 @@ impl Replica {
             Message::Install { view, delta } => self.install_received(from, &view, &delta, cx),
             Message::Replicate(replicate) => self.replicate_received(from, &replicate, cx),
             Message::ReplicateAck(ack) => self.replicate_acked(from, ack, cx),
+            Message::Quarantined { view, writes } => self.quarantined(view, &writes, cx),
         }
     }
 
@@ -233,7 +199,9 @@ impl Replica {
             install_until: LocalTime::ZERO,
             unsettled_since: None,
             epoch_seen: 0,
-            disk: Disk { durable, ..Disk::default() },
+            invited: None,
+            aside: Aside::new(),
+            disk: Disk::at(durable),
             confirm_length: None,
             acked_length: 0,
             probes: 0,
@@ -261,8 +229,11 @@ impl Replica {
         self.attempts = 0;
         self.unsettled_since = None;
         self.epoch_seen = 0;
+        self.invited = None;
         self.confirm_length = None;
         self.acked_length = 0;
+        self.disk.hold = Hold::default();
+        self.disk.unproven = false;
         self.turn_away(cx);
         self.reset_peers();
         cx.note(Note::Corrected("a pause longer than the suspicion timeout counts as a restart"));
@@ -279,8 +250,10 @@ impl Machine for Replica {
     const VIEWS: Views = Views::Coexist;
 
     fn boot(config: &Self::Config, log: &[Self::Record], cx: &mut Cx<'_>) -> Result<Self, BootError> {
-        let (log, view) = record::read(config, log);
-        Ok(Self::start(config.clone(), log, view, cx))
+        let Read { log, view, aside } = record::read(config, log);
+        let mut replica = Self::start(config.clone(), log, view, cx);
+        replica.aside = aside.iter().map(|&one| (one.write, one)).collect();
+        Ok(replica)
     }
 
     fn step(&mut self, input: Input<Self>, cx: &mut Cx<'_>) {
@@ -316,7 +289,7 @@ impl Machine for Replica {
             changing: self.change.is_some() || self.installing.is_some(),
             candidate: self.candidate,
             held: self.held_nodes(),
-            impaired: self.is_impaired(self.last_tick),
+            impaired: self.is_impaired(self.last_tick) && !self.is_serving(),
         }
     }
 
@@ -367,7 +340,11 @@ impl Machine for Replica {
 
     fn inventory_of(config: &Self::Config, log: &[Self::Record]) -> Inventory {
         let mut inventory = Inventory::default();
-        record::read(config, log).0.state().inventory(&mut inventory);
+        let Read { log, aside, .. } = record::read(config, log);
+        log.state().inventory(&mut inventory);
+        for one in aside.iter() {
+            inventory.journaled.insert(one.write);
+        }
         inventory
     }
 

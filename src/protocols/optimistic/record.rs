@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::config::Config;
-use super::entry::Entry;
+use super::entry::{Entry, Journaled};
 use super::log::{Chain, Image, Log};
 use super::message::View;
 use super::state::State;
@@ -23,7 +23,17 @@ pub enum Record {
         image: Rc<Image>,
         entries: Vec<Rc<Entry>>,
         view: Option<View>,
+        /// Writes that a bad link cut off.
+        aside: Rc<[Journaled]>,
     },
+}
+
+/// What a disk holds.
+#[derive(Debug)]
+pub struct Read {
+    pub log: Log,
+    pub view: Option<View>,
+    pub aside: Rc<[Journaled]>,
 }
 
 impl Record {
@@ -33,7 +43,9 @@ impl Record {
         let body = match self {
             Self::Append(new) => entries(new),
             Self::Install { entries: new, view, .. } => 32 + 4 * view.members.len() as u64 + entries(new),
-            Self::Snapshot { image, entries: new, .. } => 32 + image.state.bytes() + entries(new),
+            Self::Snapshot { image, entries: new, aside, .. } => {
+                32 + image.state.bytes() + entries(new) + aside.iter().map(|one| u64::from(one.bytes())).sum::<u64>()
+            }
         };
         u32::try_from(16 + body).unwrap_or(u32::MAX)
     }
@@ -41,9 +53,10 @@ impl Record {
 
 /// Reads the records in order. One that does not link or is not sound is passed over, and what builds on it
 /// with it: other replicas bring that again.
-pub fn read(config: &Config, records: &[Record]) -> (Log, Option<View>) {
+pub fn read(config: &Config, records: &[Record]) -> Read {
     let mut chain = Chain { base: empty_image(config), entries: Vec::new() };
     let mut view = None;
+    let mut kept: Rc<[Journaled]> = Rc::new([]);
     for record in records {
         match record {
             Record::Append(new) if chain.links(new) => chain.entries.extend(new.iter().cloned()),
@@ -56,17 +69,18 @@ pub fn read(config: &Config, records: &[Record]) -> (Log, Option<View>) {
                     view = Some(installed.clone());
                 }
             }
-            Record::Snapshot { image, entries, view: installed } => {
+            Record::Snapshot { image, entries, view: installed, aside } => {
                 let fresh = Chain { base: image.clone(), entries: Vec::new() };
                 if image.is_sound() && fresh.links(entries) {
                     chain = fresh;
                     chain.entries.extend(entries.iter().cloned());
                     view.clone_from(installed);
+                    kept = aside.clone();
                 }
             }
         }
     }
-    (Log::from_chain(chain), view)
+    Read { log: Log::from_chain(chain), view, aside: kept }
 }
 
 /// The image of a replica that knows nothing.

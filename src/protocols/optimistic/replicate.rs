@@ -263,6 +263,7 @@ impl Replica {
         }
         self.acked_length = self.acked_length.max(covered);
         self.answer_waiting(cx);
+        self.hand_over_if_due(cx);
     }
 
     fn note_confirmed(&self, cx: &mut Cx<'_>) {
@@ -275,10 +276,7 @@ impl Replica {
     pub(super) fn look_after_members(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now;
         for known in self.peers.values_mut() {
-            if known.failures > 0 && now >= known.forget_at {
-                known.failures = 0;
-                known.held_until = None;
-            }
+            known.hold.forget_if_due(now);
         }
         if !self.is_serving() {
             return;
@@ -292,7 +290,7 @@ impl Replica {
                 continue;
             }
             let since = *known.waiting_since.get_or_insert(now);
-            if now.since(since) > patience && known.held_until.is_none_or(|until| now >= until) {
+            if now.since(since) > patience && !known.hold.is_on(now) {
                 known.waiting_since = Some(now);
                 self.failed(node, patience, cx);
             }
@@ -305,11 +303,27 @@ impl Replica {
         self.tell_revoked(cx);
     }
 
-    /// The position that every member of the replica set holds durably; 0 while one is absent.
+    /// The position that every member of the replica set, present or not, holds durably: a branch that one of
+    /// them makes meanwhile starts there or later.
     pub(super) fn floor(&self) -> u64 {
-        let Some(view) = &self.view else { return 0 };
-        let whole = self.log.state().replica_set.iter().all(|&node| view.has(node));
-        if whole && self.service.confirmed { self.common_length() } else { 0 }
+        if self.view.is_none() || !self.service.confirmed {
+            return 0;
+        }
+        let set = &self.log.state().replica_set;
+        set.iter().map(|&node| self.held_length(node)).min().unwrap_or(0).min(self.common_length())
+    }
+
+    /// Position up to which a node holds this chain durably, as far as this one knows.
+    fn held_length(&self, node: NodeId) -> u64 {
+        if node == self.me() {
+            return self.disk.durable;
+        }
+        let Some(known) = self.peers.get(&node) else { return 0 };
+        if self.view.as_ref().is_some_and(|view| view.has(node)) {
+            return known.matched;
+        }
+        let reported = known.report.as_ref().map(|report| report.tip);
+        reported.filter(|&tip| self.log.chain().passes(tip)).map_or(0, |tip| tip.length)
     }
 
     pub(super) fn compact_to(&mut self, floor: u64, cx: &mut Cx<'_>) {
@@ -319,44 +333,87 @@ impl Replica {
         }
         self.log.compact(floor);
         let (image, entries) = (self.log.chain().base.clone(), self.log.chain().entries.clone());
-        self.write(Record::Snapshot { image, entries, view: self.view.clone() }, cx);
+        self.write(Record::Snapshot { image, entries, view: self.view.clone(), aside: self.aside_record() }, cx);
         cx.note(Note::Compacted { floor });
     }
 
-    /// If more is retained for absent members than the limit, the most lagging one leaves the replica set.
+    /// If an absent member lacks more than is to be retained for it, it leaves the replica set: the most
+    /// lagging one, and the next only if the rest is too much for that one as well.
     fn evict_if_needed(&mut self, cx: &mut Cx<'_>) {
-        let retained = self.log.chain().entries.len() as u64;
-        let oldest = self.log.chain().entries.iter().find_map(|entry| match &entry.data {
-            Data::Op(executed) => Some(executed.hlc),
-            _ => None,
-        });
-        let age = oldest.map_or(Duration::ZERO, |hlc| Duration::from_nanos(cx.wall.as_nanos().saturating_sub(hlc)));
-        if retained <= self.options().retain_entries && age <= self.options().retain_age {
+        let Some(view) = &self.view else { return };
+        let absent = self.log.state().replica_set.iter().copied().filter(|&node| !view.has(node));
+        let lag = |node: &NodeId| (self.held_length(*node), self.config.priority(*node), *node);
+        let Some(evicted) = absent.min_by_key(lag) else { return };
+        let held = self.held_length(evicted);
+        let lacks = self.log.length() - held.max(self.log.chain().base.tip.length);
+        let too_many = lacks > self.options().retain_entries;
+        if !too_many && self.age_after(held, cx) <= self.options().retain_age {
             return;
         }
-        let Some(view) = &self.view else { return };
+        // What goes into the log is what the log says, and not a state that a fault may have overwritten.
+        if self.log.rebuild() {
+            return;
+        }
         let mut set = self.log.state().replica_set.clone();
-        let lag = |node: &NodeId| {
-            let length =
-                self.peers.get(node).and_then(|known| known.report.as_ref()).map_or(0, |report| report.tip.length);
-            (length, self.config.priority(*node), *node)
-        };
-        let Some(evicted) = set.iter().copied().filter(|&node| !view.has(node)).min_by_key(lag) else { return };
         set.retain(|&node| node != evicted);
         cx.note(Note::ReplicaSet(set.clone()));
         self.append(Data::Reconfigure(set), cx);
     }
 
-    /// The operator, or the reorganiser, asks for another replica set.
+    /// Age of the oldest write after a position.
+    fn age_after(&self, length: u64, cx: &Cx<'_>) -> Duration {
+        let oldest = self.log.chain().after(length).iter().find_map(|entry| match &entry.data {
+            Data::Op(executed) => Some(executed.hlc),
+            _ => None,
+        });
+        oldest.map_or(Duration::ZERO, |hlc| Duration::from_nanos(cx.wall.as_nanos().saturating_sub(hlc)))
+    }
+
+    /// The operator, or the reorganiser, asks for another replica set. It must keep someone of the view, who
+    /// holds what was acknowledged.
     pub(super) fn reconfigure(&mut self, mut nodes: Vec<NodeId>, cx: &mut Cx<'_>) {
         nodes.sort_unstable();
         nodes.dedup();
-        if !self.is_serving() || nodes.is_empty() || !nodes.iter().all(|&node| self.config.knows(node)) {
+        let known = nodes.iter().all(|&node| self.config.knows(node));
+        let kept = self.view.as_ref().is_some_and(|view| nodes.iter().any(|&node| view.has(node)));
+        // A view change under way counts on all who were wanted when it began.
+        if !self.is_serving() || self.change.is_some() || !known || !kept {
             cx.note(Note::Refused("a reconfiguration"));
             return;
         }
         cx.note(Note::ReplicaSet(nodes.clone()));
         self.append(Data::Reconfigure(nodes), cx);
+        if self.candidate == Some(self.me()) {
+            self.say_beacon(cx);
+        }
+        self.advance(cx);
+    }
+
+    /// Was removed from the replica set, and a member of the view can go on without it.
+    pub(super) fn is_handing_over(&self) -> bool {
+        let set = &self.log.state().replica_set;
+        self.incumbent && !self.is_replica() && self.others().iter().any(|node| set.contains(node))
+    }
+
+    /// A removed primary stands down once every member holds all that it has, with the removal at its end.
+    fn hand_over_if_due(&mut self, cx: &mut Cx<'_>) {
+        if !self.is_handing_over() || !self.service.confirmed || self.common_length() < self.log.length() {
+            return;
+        }
+        if self.log.state().set_length < self.view_length {
+            // It led on in a view of its own since: said again, the removal ends that too. What goes into the
+            // log is what the log says, and not a state that a fault may have overwritten.
+            if !self.log.rebuild() {
+                self.append(Data::Reconfigure(self.log.state().replica_set.clone()), cx);
+            }
+            return;
+        }
+        self.incumbent = false;
+        self.candidate = None;
+        self.change = None;
+        self.turn_away(cx);
+        cx.note(Note::SteppedDown { why: "it was taken out of the replica set" });
+        self.say_heartbeat(cx);
     }
 
     /// Takes over the log's clock, but never further ahead of the own wall clock than the largest skew.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::config::Mutation;
 use super::entry::{Data, Entry};
+use super::hold::Hold;
 use super::log::Log;
 use super::message::{Heartbeat, Message, View};
 use super::view::{Change, Frozen};
@@ -13,7 +14,7 @@ use crate::id::NodeId;
 use crate::machine::{Corrupt, Note};
 use crate::op::Tip;
 use crate::rng::Stream;
-use crate::time::{Duration, LocalTime};
+use crate::time::LocalTime;
 
 /// Entries whose links are checked at each tick.
 const LINKS_PER_TICK: u64 = 4_096;
@@ -39,6 +40,7 @@ impl Replica {
         let deadline = self.config.view_deadline();
         let trust_future = self.mutated(Mutation::TrustTheFuture);
         self.booted = self.booted.min(now);
+        self.invited = self.invited.map(|at| at.min(now));
         self.install_until = self.install_until.min(now + freeze);
         self.unsettled_since = self.unsettled_since.map(|since| since.min(now));
         if let Some(frozen) = &mut self.frozen {
@@ -53,14 +55,14 @@ impl Replica {
         for (_, since, _) in &mut self.disk.pending {
             *since = (*since).min(now);
         }
+        self.disk.hold.clamp(now, hold);
         let patience = self.options().suspect_after;
         for known in self.peers.values_mut() {
             known.former = known.former.filter(|&(_, until)| until <= now + patience);
             if !trust_future {
                 known.heard = known.heard.map(|heard| heard.min(now));
             }
-            known.held_until = known.held_until.map(|until| until.min(now + hold));
-            known.forget_at = known.forget_at.min(now + hold.max(Duration::from_secs(1)).saturating_mul(8));
+            known.hold.clamp(now, hold);
             known.waiting_since = known.waiting_since.map(|since| since.min(now));
             known.refilled = known.refilled.filter(|&(_, at)| at <= now);
             known.fetching = known.fetching.filter(|&since| since <= now);
@@ -83,7 +85,6 @@ impl Replica {
             if known.probe > probes {
                 known.probe = 0;
             }
-            known.failures = known.failures.min(64);
             if known.report.as_ref().is_some_and(|report| !is_plausible(&config, node, report, epoch_max)) {
                 known.report = None;
             }
@@ -115,7 +116,7 @@ impl Replica {
     /// Writes log and view whole, so that the disk agrees with what was corrected.
     fn save(&mut self, cx: &mut Cx<'_>) {
         let (image, entries) = (self.log.chain().base.clone(), self.log.chain().entries.clone());
-        self.write(Record::Snapshot { image, entries, view: self.view.clone() }, cx);
+        self.write(Record::Snapshot { image, entries, view: self.view.clone(), aside: self.aside_record() }, cx);
     }
 
     fn check_log(&mut self, cx: &mut Cx<'_>) {
@@ -124,6 +125,7 @@ impl Replica {
             self.scrubbed = base;
         }
         if let Some(bad) = self.log.first_bad(self.scrubbed + 1, LINKS_PER_TICK) {
+            self.quarantine(bad - 1);
             self.log.truncate(bad - 1);
             self.forget_claims(cx);
             cx.note(Note::Corrected("the log was cut at its first bad link"));
@@ -140,6 +142,7 @@ impl Replica {
 
     fn scrub(&mut self, cx: &mut Cx<'_>) {
         if !self.log.chain().base.is_sound() {
+            self.quarantine(self.log.chain().base.tip.length);
             self.log =
                 Log::from_chain(super::log::Chain { base: record::empty_image(&self.config), entries: Vec::new() });
             self.view = None;
@@ -271,10 +274,10 @@ impl Replica {
             let known = self.known(node);
             known.heard = rng.chance(0.8).then_some(heard);
             known.matched = if rng.chance(0.5) { rng.below(2_000) } else { rng.bits() };
-            known.held_until = rng.chance(0.3).then_some(until);
+            known.hold.until = rng.chance(0.3).then_some(until);
             known.waiting_since = rng.chance(0.3).then_some(waiting);
-            known.failures = rng.bits() as u32;
-            known.forget_at = until;
+            known.hold.failures = rng.bits() as u32;
+            known.hold.forget_at = until;
             if let Some(report) = &known.report {
                 let mut beat = (**report).clone();
                 overwrite_heartbeat(&mut beat, candidate, epoch_max, rng);
@@ -300,6 +303,13 @@ impl Replica {
             acks: std::collections::BTreeMap::new(),
         });
         self.service.scramble(rng);
+        let until = rng.chance(0.3).then(|| self.any_time(rng));
+        self.disk.hold = Hold { failures: rng.bits() as u32, until, forget_at: self.any_time(rng) };
+        self.disk.unproven = rng.chance(0.3);
+        self.invited = rng.chance(0.3).then(|| self.any_time(rng));
+        if rng.chance(0.3) {
+            self.aside.clear();
+        }
         // The disk answers by identifier, and time goes on: those two cannot be corrupted by this model.
         let length = self.log.length();
         self.acked_length = self.acked_length.min(length);
@@ -377,6 +387,8 @@ fn overwrite_heartbeat(beat: &mut Heartbeat, candidate: NodeId, epoch_max: u64, 
     if rng.chance(0.3) {
         beat.trusted.clear();
     }
+    beat.impaired = rng.chance(0.3);
+    beat.retired = rng.chance(0.3);
 }
 
 /// Overwrites a message in flight.
@@ -418,6 +430,7 @@ pub fn overwrite_message(message: &mut Message, rng: &mut Stream) {
             *delta = Rc::new(changed);
         }
         Message::Replicate(replicate) => tip(&mut replicate.base),
+        Message::Quarantined { view, .. } => view.digest = rng.bits(),
         Message::ReplicateAck(ack) => {
             tip(&mut ack.tip);
             ack.probe = rng.bits();

@@ -74,6 +74,11 @@ impl Desk {
         self.stash.clear();
     }
 
+    /// Revoked writes whose clients are to be told.
+    pub fn tell_later(&mut self, writes: impl Iterator<Item = WriteKey>) {
+        self.untold.extend(writes.filter(|write| !self.told.contains(write)));
+    }
+
     /// A stashed run that starts at or before `length`.
     pub fn unstash(&mut self, length: u64) -> Option<Run> {
         let first = *self.stash.keys().next().filter(|&&base| base <= length)?;
@@ -86,7 +91,7 @@ impl Replica {
         let held = Held { id, request };
         if request.op.is_read() && self.options().reads == ReadLevel::Any && !self.is_listening(cx.now) {
             self.answer_from_here(held, cx);
-        } else if self.is_serving() {
+        } else if self.is_serving() && !self.is_handing_over() {
             self.serve(held, cx);
         } else if self.incumbent && self.service.parked.len() < PARKED_MAX {
             self.service.parked.push_back(held);

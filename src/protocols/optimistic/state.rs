@@ -23,6 +23,8 @@ pub struct State {
     sessions: BTreeMap<ClientId, Session>,
     journal: BTreeMap<WriteKey, Journaled>,
     pub replica_set: Vec<NodeId>,
+    /// Position of the entry that last set it.
+    pub set_length: u64,
     /// The last View entry that a later Confirm names.
     pub confirmed: Option<Confirmed>,
     /// The last View entry.
@@ -169,7 +171,10 @@ impl State {
                 }
             }
             Data::Merge(merge) => self.apply_merge(merge, length),
-            Data::Reconfigure(nodes) => self.replica_set.clone_from(nodes),
+            Data::Reconfigure(nodes) => {
+                self.replica_set.clone_from(nodes);
+                self.set_length = length;
+            }
         }
     }
 
@@ -278,6 +283,7 @@ impl State {
         hasher = hasher
             .words(self.journal.values().map(|one| u64::from(one.write.client.0) << 32 | u64::from(one.write.number)));
         hasher = hasher.words(self.replica_set.iter().map(|node| u64::from(node.0)));
+        hasher.word(self.set_length);
         hasher.word(self.hlc);
         hasher.finish()
     }

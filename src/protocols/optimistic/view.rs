@@ -82,10 +82,12 @@ impl Replica {
     }
 
     /// In the replica set, or with a history of the service: evicted while absent, or of another side that
-    /// chose another replica set. A spare without a history waits to be asked.
+    /// chose another replica set. A spare without a history waits to be asked, and so does who was removed.
     fn belongs(&self, node: NodeId) -> bool {
         let report = self.peers[&node].report.as_ref();
-        self.log.state().replica_set.contains(&node) || report.is_some_and(|report| report.tip.length > 0)
+        let removed = self.incumbent && self.view.as_ref().is_some_and(|view| view.has(node));
+        self.log.state().replica_set.contains(&node)
+            || !removed && report.is_some_and(|report| report.tip.length > 0 && !report.retired)
     }
 
     pub(super) fn follows_me(&self, node: NodeId, now: LocalTime) -> bool {
@@ -93,7 +95,8 @@ impl Replica {
     }
 
     fn is_held(&self, node: NodeId, now: LocalTime) -> bool {
-        self.peers[&node].held_until.is_some_and(|until| now < until)
+        let known = &self.peers[&node];
+        known.hold.is_on(now) || known.report.as_ref().is_some_and(|report| report.impaired)
     }
 
     /// Followers that are kept out of the view for now.
@@ -124,11 +127,22 @@ impl Replica {
         }
         let now = cx.now;
         let since = *self.unsettled_since.get_or_insert(now);
-        if now.since(since) >= self.options().stable_after {
+        if now.since(since) >= self.options().stable_after && !self.awaits_removed_member(now) {
             self.blame(&want, cx);
             let want = self.want(now);
             self.propose(want, cx);
         }
+    }
+
+    /// A member that was removed is to know of it before the view goes on without it, or it would come back
+    /// with its history. It is not waited for once it fails.
+    fn awaits_removed_member(&self, now: LocalTime) -> bool {
+        let state = self.log.state();
+        self.incumbent
+            && self.others().iter().any(|&node| {
+                let lacks_it = self.peers[&node].matched < state.set_length;
+                !state.replica_set.contains(&node) && lacks_it && self.trusts(node, now) && !self.is_held(node, now)
+            })
     }
 
     fn is_settled(&self, want: &[NodeId]) -> bool {
@@ -149,23 +163,20 @@ impl Replica {
         let id = self.view_id();
         for node in self.others() {
             let reports = self.peers[&node].report.as_ref().is_some_and(|report| report.view == id);
-            if !self.is_held(node, cx.now) && (!want.contains(&node) || !reports) {
+            let removed = !self.log.state().replica_set.contains(&node);
+            if !removed && !self.is_held(node, cx.now) && (!want.contains(&node) || !reports) {
                 self.failed(node, Duration::ZERO, cx);
             }
         }
     }
 
-    /// After c failures a member stays out for 2^(c-1) s, at most T_hold; none at the first, but at least `least`.
+    /// A member failed: it stays out for a while, for `least` at least.
     pub(super) fn failed(&mut self, node: NodeId, least: Duration, cx: &mut Cx<'_>) {
         let longest = self.options().hold_down_max;
         let now = cx.now;
         let known = self.known(node);
-        known.failures = known.failures.saturating_add(1);
-        let failures = known.failures;
-        let backoff = if failures <= 1 { Duration::ZERO } else { Duration::from_secs(1 << (failures - 1).min(30)) };
-        let hold = backoff.min(longest).max(least);
-        known.held_until = Some(now + hold);
-        known.forget_at = now + hold.max(Duration::from_secs(1)).saturating_mul(8);
+        let hold = known.hold.fail(now, least, longest);
+        let failures = known.hold.failures;
         if !hold.is_zero() {
             cx.note(Note::HeldDown { node, failures });
         }
@@ -381,7 +392,9 @@ impl Replica {
         let merged = merge::merge(&branches, self.options().merge, !self.mutated(Mutation::NoTailRule));
         let (mut log, summary) = (merged.log, merged.summary);
         let mut set = log.state().replica_set.clone();
-        set.extend(&members);
+        // A primary that was removed leads on only until another can.
+        let stays = self.is_replica();
+        set.extend(members.iter().filter(|&&node| stays || node != self.me()));
         set.sort_unstable();
         set.dedup();
         if set != log.state().replica_set {
@@ -411,6 +424,7 @@ impl Replica {
                 image: log.chain().base.clone(),
                 entries: log.chain().entries.clone(),
                 view: Some(view.clone()),
+                aside: self.aside_record(),
             },
         };
         let write = self.write(record, cx);

@@ -168,21 +168,6 @@ fn a_member_without_progress_is_held_down() {
     assert!(stage.legitimate(&stage.nodes()), "and it is back once it works");
 }
 
-#[test]
-fn a_primary_whose_storage_does_not_answer_steps_down() {
-    let mut stage = Stage::settled(3);
-    stage.seats[A.index()].disk_held = true;
-    let stuck = stage.ask(A, post(1, 1));
-    stage.run(5_000);
-    assert_eq!(stage.noted(|node, note| node == A && matches!(note, Note::SteppedDown { .. })), 1);
-    let sent_away = matches!(stage.outcome(stuck), Some(crate::op::Outcome::Unfinished { .. }));
-    assert!(sent_away, "its clients are sent away, and not told that nothing happened");
-    stage.run(12_000);
-    let asked = stage.ask(B, post(1, 1));
-    stage.run(200);
-    assert!(stage.is_done(asked), "another leads");
-}
-
 /// One heartbeat was corrupted in flight and bears a false incarnation. The true one is not taken for a
 /// former life for ever.
 #[test]
@@ -213,25 +198,6 @@ fn a_late_heartbeat_of_a_former_life_is_void() {
     assert_eq!(stage.replica(B).peers[&C].incarnation, present);
     stage.deliver(C, B, super::super::message::Message::Heartbeat(late));
     assert_eq!(stage.replica(B).peers[&C].incarnation, present);
-}
-
-/// More is retained for an absent member than the limit: it is evicted. When it returns it is taken in again.
-#[test]
-fn an_absent_member_is_evicted_by_retention_and_returns() {
-    let mut stage = Stage::settled_with(3, |options| options.retain_entries = 50);
-    stage.crash(C);
-    stage.run(6_000);
-    for number in 1..=60 {
-        stage.ask(A, post(1, number));
-        stage.run(100);
-    }
-    stage.run(1_000);
-    assert_eq!(stage.replica(A).status().replica_set, [A, B]);
-    stage.boot(C);
-    stage.run(12_000);
-    assert!(stage.legitimate(&stage.nodes()), "{:#?}", stage.replica(C).status());
-    assert_eq!(stage.replica(A).status().replica_set, [A, B, C], "the set is a union");
-    assert!(stage.replica(C).applied(key(1, 60)));
 }
 
 /// Both sides of a split reconfigured to themselves, and nobody of one side is left in the set of the other.

@@ -157,11 +157,11 @@ fn records_boot_to_the_log_that_wrote_them() {
             states.push((log.tip(), view.clone()));
         }
         for kept in 0..=records.len() {
-            let (booted, its_view) = record::read(&config, &records[..kept]);
+            let record::Read { log: booted, view: its_view, .. } = record::read(&config, &records[..kept]);
             assert_eq!((booted.tip(), its_view), states[kept].clone(), "seed {seed}, {kept} records");
             assert!(booted.chain().is_sound());
         }
-        let (booted, _) = record::read(&config, &records);
+        let booted = record::read(&config, &records).log;
         assert_eq!(booted.state().full_digest(), log.state().full_digest(), "seed {seed}");
     }
 }
@@ -187,7 +187,7 @@ fn random_record(log: &mut Log, view: &mut Option<View>, step: u64, stream: &mut
         1 => {
             log.compact(stream.below(before + 1));
             let (image, entries) = (log.chain().base.clone(), log.chain().entries.clone());
-            Record::Snapshot { image, entries, view: view.clone() }
+            Record::Snapshot { image, entries, view: view.clone(), aside: Rc::new([]) }
         }
         _ => {
             grow(log, 1 + stream.below(3));
@@ -205,7 +205,7 @@ fn a_record_that_was_torn_ends_the_log() {
     let mut torn = (**log.chain().entry(2).expect("it is there")).clone();
     torn.hash ^= 1;
     for second in [Record::Append(vec![Rc::new(torn)]), append(3), Record::Append(Vec::new())] {
-        let (booted, _) = record::read(&config, &[append(1), second, append(3)]);
+        let booted = record::read(&config, &[append(1), second, append(3)]).log;
         assert_eq!(booted.tip(), Tip { length: 1, hash: log.chain().hash_at(1).expect("it is there") });
     }
 }
@@ -218,8 +218,8 @@ fn an_installation_that_keeps_more_than_there_is_does_not_take_place() {
     let view = View { epoch: 1, coordinator: A, incarnation: 1, members: vec![A] };
     let install = |keep: u64| Record::Install { keep, entries: log.chain().after(keep).to_vec(), view: view.clone() };
     let first = Record::Append(vec![log.chain().entries[0].clone()]);
-    let (booted, its_view) = record::read(&config, &[first.clone(), install(3)]);
+    let record::Read { log: booted, view: its_view, .. } = record::read(&config, &[first.clone(), install(3)]);
     assert_eq!((booted.length(), its_view), (1, None), "what it builds on was torn off");
-    let (booted, its_view) = record::read(&config, &[first, install(1)]);
+    let record::Read { log: booted, view: its_view, .. } = record::read(&config, &[first, install(1)]);
     assert_eq!((booted.tip(), its_view), (log.tip(), Some(view.clone())));
 }

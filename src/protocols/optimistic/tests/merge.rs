@@ -303,6 +303,18 @@ fn siblings_keep_the_values_of_both_sides() {
     assert_eq!(after.0.state().read(0).digest, 9, "a write that saw them all replaces them all");
 }
 
+/// The unfinished end of a crashed primary is no side of a split: nobody waits to choose between its values.
+/// Its writes are executed as if they came now, so one chain of views stays linearizable.
+#[test]
+fn a_tail_makes_no_siblings() {
+    let tail = past().put(1, 1, 0, 7, 20).put(1, 2, 3, 9, 21).swap(1, 3, 7, 8, 22);
+    let two = past().view(2, &[1, 2]).confirm().put(2, 1, 0, 6, 30);
+    let both = merged(&[&tail, &two], MergePolicy::Siblings);
+    let read = |at| both.log.state().read(at).digest;
+    assert_eq!((read(0), read(3)), (8, 9), "plain values");
+    assert_eq!(why(&both.log, key(1, 3)), None, "and it holds, since the first put was executed again");
+}
+
 /// The base did not write the key, two losers did: neither of theirs is the older one.
 #[test]
 fn siblings_keep_the_values_of_two_losers() {

@@ -74,6 +74,8 @@ pub struct Seat {
     pub paused: bool,
     /// Nothing becomes durable while it is held.
     pub disk_held: bool,
+    /// How long a write takes.
+    pub sync: Duration,
     pub records: Vec<Record>,
     unsynced: Vec<(LocalTime, WriteId, Record, bool)>,
     held: Vec<(WriteId, NodeId, Message)>,
@@ -103,6 +105,7 @@ impl Stage {
             machine: None,
             paused: false,
             disk_held: false,
+            sync: SYNC,
             records: Vec::new(),
             unsynced: Vec::new(),
             held: Vec::new(),
@@ -194,8 +197,8 @@ impl Stage {
                 Effect::CancelTimer(timer) => {
                     seat.timers.remove(&timer);
                 }
-                Effect::Write { id, record } => seat.unsynced.push((now + SYNC, id, record, false)),
-                Effect::Checkpoint { id, record } => seat.unsynced.push((now + SYNC, id, record, true)),
+                Effect::Write { id, record } => seat.unsynced.push((now + seat.sync, id, record, false)),
+                Effect::Checkpoint { id, record } => seat.unsynced.push((now + seat.sync, id, record, true)),
                 Effect::Reply { id, outcome } => self.replies.push((node, id, outcome)),
                 Effect::Tell { write } => self.told.push(write),
                 Effect::Note(note) => self.notes.push((now, node, note)),
