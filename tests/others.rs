@@ -5,7 +5,7 @@ mod common;
 
 use common::chaos::Kinds;
 use common::contest::{Judgement, drill, judge};
-use firedrill::protocols::static_primary;
+use firedrill::protocols::{raft, static_primary};
 use firedrill::scenario::Kind;
 use firedrill::time::Duration;
 use rayon::prelude::*;
@@ -41,4 +41,22 @@ fn sweep(kind: &Kind) {
 fn static_primary_under_chaos() {
     let heartbeat = Duration::from_millis(300);
     sweep(&Kind::StaticPrimary(static_primary::Options { heartbeat, snapshot_entries: 50 }));
+}
+
+fn raft_options() -> raft::Options {
+    raft::Options {
+        election_timeout: (Duration::from_secs(3), Duration::from_secs(6)),
+        heartbeat: Duration::from_millis(300),
+        tick: Duration::from_millis(50),
+        pre_vote: true,
+        check_quorum: true,
+        reads: raft::Reads::ReadIndex,
+        after_disk_loss: raft::AfterDiskLoss::StayOut,
+        snapshot_entries: 50,
+    }
+}
+
+#[test]
+fn raft_under_chaos() {
+    sweep(&Kind::Raft(raft_options()));
 }

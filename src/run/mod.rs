@@ -164,6 +164,7 @@ fn enter(
         Kind::StaticPrimary(options) => {
             Ok(drive(scenario, label, seed, keep, probe, &contest::static_primary(options)))
         }
+        Kind::Raft(options) => Ok(drive(scenario, label, seed, keep, probe, &contest::raft(options, None))),
         other => Err(NotBuilt(other.name())),
     }
 }
