@@ -138,7 +138,7 @@ const EDITS: &[(&str, &str, &str)] = &[
     // protocols
     (r#""kind": "raft""#, r#""kind": "rafft""#, "20:33 `rafft` is not known here"),
     (r#""kind": "raft", "#, "", "20:24 `raft-no-prevote` is not a kind, and there is no `kind`"),
-    (r#"["1s", "2s"]"#, r#"["2s", "1s"]"#, "20:80 the lowest, 2s, is not below the highest, 1s"),
+    (r#"["1s", "2s"]"#, r#"["2s", "1s"]"#, "20:80 the lowest, 2s, is above the highest, 1s"),
     (r#"{"copies": 2, "#, r#"{"copies": 1, "#, "19:57 2 data centers need more copies than 1"),
     (
         r#"{"ack": {"#,
