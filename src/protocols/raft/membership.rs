@@ -168,7 +168,8 @@ impl Replica {
     fn hand_over(&mut self, set: &[NodeId], conf: &ConfState, cx: &mut Cx<'_>) {
         let Some(node) = self.node() else { return };
         let matched = |one: Identity| node.raft.prs().get(one.0).map_or(0, |progress| progress.matched);
-        let stays = |one: &Identity| set.contains(&one.node()) && self.asking.get(&one.node()).is_none_or(|id| id == one);
+        let stays =
+            |one: &Identity| set.contains(&one.node()) && self.asking.get(&one.node()).is_none_or(|id| id == one);
         let heirs = voters_of(conf).into_iter().filter(stays);
         let Some(heir) = heirs.max_by_key(|&one| (matched(one), std::cmp::Reverse(one))) else {
             self.wanted = None;
@@ -198,15 +199,26 @@ impl Replica {
     /// This identity was removed, if the configuration that lacks it is newer than all that is applied here.
     pub(super) fn removed(&mut self, identity: Identity, index: u64, cx: &mut Cx<'_>) {
         if identity == self.identity && self.is_member() && index > self.applied_index() {
-            cx.note(Note::SteppedDown { why: "it was removed from the group" });
-            let another = Identity::another(self.config.group.me, cx.rng);
-            self.begin_anew(another, cx);
+            self.leave(cx);
         }
+    }
+
+    /// A node that applies its own removal need not be told.
+    pub(super) fn leave_if_removed(&mut self, cx: &mut Cx<'_>) {
+        if self.has_no_part() && !self.leads() {
+            self.leave(cx);
+        }
+    }
+
+    fn leave(&mut self, cx: &mut Cx<'_>) {
+        cx.note(Note::SteppedDown { why: "it was removed from the group" });
+        let another = Identity::another(self.config.group.me, cx.rng);
+        self.begin_anew(another, cx);
     }
 
     /// Waits for a place under an identity that nobody knows yet.
     pub(super) fn begin_anew(&mut self, identity: Identity, cx: &mut Cx<'_>) {
-        self.restart(super::storage::Log::empty(identity), identity, cx);
+        self.restart(super::storage::Log::empty(identity), identity);
         self.write(Record::Joining(identity), None, cx);
         self.ask_for_a_place(cx);
     }

@@ -50,9 +50,7 @@ use self::storage::Image;
 use super::Group;
 use super::store::Store;
 use crate::id::NodeId;
-use crate::machine::{
-    BootError, Context, Input, Inventory, LinkKind, Machine, Role, Status, Views,
-};
+use crate::machine::{BootError, Context, Input, Inventory, LinkKind, Machine, Role, Status, Views};
 use crate::op::{Request, Tip, WriteKey};
 
 /// A deliberate defect, for tests of the checkers.

@@ -38,6 +38,8 @@ pub struct Replica {
     pub(super) identity: Identity,
     /// None: the crate panicked. The node stands still until it starts again.
     node: Option<RawNode<Log>>,
+    /// That it panicked was noted.
+    stopped: bool,
     pub(super) store: Store,
     applied: u64,
     /// The configuration, and the entry (or snapshot) that it came with.
@@ -73,7 +75,10 @@ pub struct Replica {
 
 impl std::fmt::Debug for Replica {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Replica").field("identity", &self.identity).field("applied", &self.applied).finish_non_exhaustive()
+        f.debug_struct("Replica")
+            .field("identity", &self.identity)
+            .field("applied", &self.applied)
+            .finish_non_exhaustive()
     }
 }
 
@@ -85,7 +90,7 @@ impl Replica {
         let mut replica = Self::blank(config.clone(), log.identity().unwrap_or(first), cx.rng.bits());
         match (log.identity(), config.options.after_disk_loss) {
             (Some(identity), _) => {
-                replica.restart(log, identity, cx);
+                replica.restart(log, identity);
                 if !replica.is_member() {
                     replica.ask_for_a_place(cx);
                 }
@@ -97,7 +102,7 @@ impl Replica {
             }
             (None, AfterDiskLoss::RejoinEmpty) => {
                 cx.note(Note::Corrected("its disk was lost: it comes back empty under its old identity"));
-                replica.restart(Log::installed(&config.group.members, first), first, cx);
+                replica.restart(Log::installed(&config.group.members, first), first);
                 replica.write(Record::Installed(first), None, cx);
             }
         }
@@ -111,6 +116,7 @@ impl Replica {
             config,
             identity,
             node: None,
+            stopped: false,
             store: Store::default(),
             applied: 0,
             conf: ConfState::default(),
@@ -134,7 +140,7 @@ impl Replica {
     }
 
     /// The crate begins on this log. What is applied after its snapshot is applied again.
-    pub(super) fn restart(&mut self, log: Log, identity: Identity, cx: &mut Cx<'_>) {
+    pub(super) fn restart(&mut self, log: Log, identity: Identity) {
         let image = log.image().clone();
         self.identity = identity;
         self.adopt(&image);
@@ -144,9 +150,6 @@ impl Replica {
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let made = panic::catch_unwind(AssertUnwindSafe(|| RawNode::new(&config, log, &logger)));
         self.node = made.ok().and_then(Result::ok);
-        if self.node.is_none() {
-            cx.note(Note::Refused("the crate does not start on this log"));
-        }
         self.set_timeout();
     }
 
@@ -251,6 +254,11 @@ impl Replica {
         self.node.is_some() && (self.conf.voters.iter().any(is_me) || self.conf.voters_outgoing.iter().any(is_me))
     }
 
+    /// Whether it has a configuration, and this identity has no part in it.
+    pub(super) fn has_no_part(&self) -> bool {
+        self.node.is_some() && !self.conf.voters.is_empty() && !has(&self.conf, self.identity)
+    }
+
     /// The configuration, at a leader that has applied all that was decided before its term and has no change
     /// under way.
     pub(super) fn settled_conf(&self) -> Option<ConfState> {
@@ -282,6 +290,9 @@ impl Replica {
     // Time.
 
     pub(super) fn tick(&mut self, cx: &mut Cx<'_>) {
+        if self.node.is_none() {
+            return;
+        }
         cx.set_timer(Timer::Tick, self.config.options.tick);
         self.ticks += 1;
         if self.installs() {
@@ -297,7 +308,7 @@ impl Replica {
             let asks = u64::from(self.node.as_ref().is_some_and(|node| node.raft.state == StateRole::PreCandidate));
             cx.note(Note::Campaigns { term: self.term() + asks });
         }
-        if !self.is_member() && self.node.is_some() && self.ticks.is_multiple_of(self.timeout_range().0 as u64) {
+        if !self.is_member() && self.ticks.is_multiple_of(self.timeout_range().0 as u64) {
             self.ask_for_a_place(cx);
         }
         self.pursue(cx);
@@ -456,20 +467,22 @@ impl Replica {
 
     /// Handles everything that is ready, and what follows from it.
     pub(super) fn pump(&mut self, cx: &mut Cx<'_>) {
-        let ran = self.node.is_some();
-        while self.node.as_ref().is_some_and(RawNode::has_ready) {
-            self.handle_ready(cx);
-            self.report_unsent();
-        }
+        self.handle_everything(cx);
+        // Reads that waited for the first commit of a term are asked for only now.
         self.answer_reads(cx);
+        self.handle_everything(cx);
+        self.note_leadership(cx);
+        self.leave_if_removed(cx);
+        self.take_snapshot(cx);
+        if self.node.is_none() && !std::mem::replace(&mut self.stopped, true) {
+            cx.note(Note::SteppedDown { why: "the crate panicked: it stands still until it starts again" });
+        }
+    }
+
+    fn handle_everything(&mut self, cx: &mut Cx<'_>) {
         while self.node.as_ref().is_some_and(RawNode::has_ready) {
             self.handle_ready(cx);
             self.report_unsent();
-        }
-        self.note_leadership(cx);
-        self.take_snapshot(cx);
-        if ran && self.node.is_none() {
-            cx.note(Note::SteppedDown { why: "the crate panicked: it stands still until it starts again" });
         }
     }
 
@@ -559,9 +572,11 @@ impl Replica {
         let Some(Ok(conf)) = self.call(|node| node.apply_conf_change(&change)) else {
             return cx.note(Note::Refused("a membership change that does not fit"));
         };
-        let before = self.voters.clone();
+        let before = voters_of(&self.conf);
         self.set_conf(conf, entry.index);
-        if before != self.voters {
+        // A newcomer takes no snapshot whose configuration lacks it, so the next one is due at once.
+        self.since_snapshot = self.since_snapshot.max(self.config.options.snapshot_entries);
+        if before != voters_of(&self.conf) {
             cx.note(Note::ReplicaSet(self.voters.clone()));
         }
     }
