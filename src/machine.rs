@@ -149,6 +149,18 @@ pub enum Note {
     /// A message or record was refused.
     Refused(&'static str),
     ReplicaSet(Vec<NodeId>),
+    /// This replica stands for election in a term, or asks whether it might.
+    Campaigns {
+        term: u64,
+    },
+    /// This replica was elected.
+    Elected {
+        term: u64,
+    },
+    /// A snapshot of so much history took the place of the log, its own or the leader's.
+    Snapshot {
+        length: u64,
+    },
 }
 
 /// Why a machine cannot start from its log.

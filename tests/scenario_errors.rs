@@ -138,7 +138,12 @@ const EDITS: &[(&str, &str, &str)] = &[
     // protocols
     (r#""kind": "raft""#, r#""kind": "rafft""#, "20:33 `rafft` is not known here"),
     (r#""kind": "raft", "#, "", "20:24 `raft-no-prevote` is not a kind, and there is no `kind`"),
-    (r#"["1s", "2s"]"#, r#"["2s", "1s"]"#, "20:80 the lowest, 2s, is not below the highest, 1s"),
+    (r#"["1s", "2s"]"#, r#"["2s", "1s"]"#, "20:80 the lowest, 2s, is above the highest, 1s"),
+    (
+        r#""pre_vote": false"#,
+        r#""check_quorum": false, "reads": "lease""#,
+        "20:57 a lease needs a leader that steps down when it hears no majority",
+    ),
     (r#"{"copies": 2, "#, r#"{"copies": 1, "#, "19:57 2 data centers need more copies than 1"),
     (
         r#"{"ack": {"#,

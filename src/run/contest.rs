@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::Probe;
 use crate::id::NodeId;
 use crate::machine::Machine;
-use crate::protocols::{Group, optimistic, static_primary};
+use crate::protocols::{Group, optimistic, raft, static_primary};
 use crate::time::Duration;
 use crate::workload::Service;
 use crate::world::topology::Topology;
@@ -114,4 +114,20 @@ fn optimistic_config(
 pub fn static_primary(options: &static_primary::Options) -> Contest<'_, static_primary::Replica> {
     let promises = Promises { on_every_member: true, ..Promises::MAJORITY };
     Contest::new(|group| Rc::new(static_primary::Config { options: options.clone(), group }), promises)
+}
+
+/// Raft, perhaps with a defect that a test asks for.
+pub fn raft(options: &raft::Options, mutation: Option<raft::Mutation>) -> Contest<'_, raft::Replica> {
+    let promises = raft_promises(options);
+    each(move |group| Rc::new(raft::Config { options: options.clone(), group, mutation }), promises)
+}
+
+/// A lease is as good as the clocks; the protocol is none if a disk may forget.
+fn raft_promises(options: &raft::Options) -> Promises {
+    let keeps_disks = options.after_disk_loss == raft::AfterDiskLoss::StayOut;
+    Promises {
+        fresh_reads: keeps_disks && options.reads == raft::Reads::ReadIndex,
+        survives: if keeps_disks { Survives::Minority } else { Survives::NoLostDisk },
+        ..Promises::MAJORITY
+    }
 }

@@ -100,6 +100,9 @@ impl Lines {
             Note::Corrected(why) => ("corrected", json!({ "why": why })),
             Note::Refused(why) => ("refused", json!({ "why": why })),
             Note::ReplicaSet(nodes) => ("replica-set", json!({ "nodes": names(nodes) })),
+            Note::Campaigns { term } => ("campaigns", json!({ "term": term })),
+            Note::Elected { term } => ("elected", json!({ "term": term })),
+            Note::Snapshot { length } => ("snapshot", json!({ "length": length })),
         };
         let line = json!({
             "t_ns": at.as_nanos(),

@@ -164,6 +164,7 @@ fn enter(
         Kind::StaticPrimary(options) => {
             Ok(drive(scenario, label, seed, keep, probe, &contest::static_primary(options)))
         }
+        Kind::Raft(options) => Ok(drive(scenario, label, seed, keep, probe, &contest::raft(options, None))),
         other => Err(NotBuilt(other.name())),
     }
 }
@@ -178,6 +179,17 @@ pub fn run_machine<M: Machine>(
     contest: &Contest<'_, M>,
 ) -> RunResult {
     drive(scenario, label, seed, keep, None, contest).0
+}
+
+/// As [`run_machine`], under a probe, with what checkers need kept in memory.
+pub fn run_machine_probed<M: Machine>(
+    scenario: &Scenario,
+    label: &str,
+    seed: u64,
+    probe: &Probe,
+    contest: &Contest<'_, M>,
+) -> (RunResult, Examined) {
+    drive(scenario, label, seed, probe.keep, Some(probe), contest)
 }
 
 /// What a test does to a run beyond its scenario.

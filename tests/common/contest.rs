@@ -2,7 +2,7 @@
 
 use firedrill::check::linearizability::{self, Outcome};
 use firedrill::protocols::{omnipaxos, raft};
-use firedrill::run::{Keep, VerdictOutcome, run_examined};
+use firedrill::run::{Examined, Keep, RunResult, VerdictOutcome, run_examined};
 use firedrill::scenario::{Kind, Protocol, Scenario};
 
 use super::chaos::{Kinds, chaos};
@@ -43,6 +43,11 @@ pub struct Judgement {
 pub fn judge(scenario: &Scenario, seed: u64) -> Judgement {
     let protocol = &scenario.protocols[0];
     let (result, examined) = run_examined(scenario, protocol, seed, Keep::default()).expect("it is built");
+    examine(&protocol.kind, &result, &examined)
+}
+
+/// Judges a run of this kind of protocol.
+pub fn examine(kind: &Kind, result: &RunResult, examined: &Examined) -> Judgement {
     let violated = result.record.verdicts.iter().filter(|verdict| verdict.outcome == VerdictOutcome::Violated);
     let mut wrong: Vec<String> =
         violated.map(|one| format!("{}: {}", one.check, one.evidence.as_deref().unwrap_or("no evidence"))).collect();
@@ -57,7 +62,7 @@ pub fn judge(scenario: &Scenario, seed: u64) -> Judgement {
     // A majority of disks lost is beyond what any of them survives; the verdicts say so.
     let excused = result.record.verdicts.iter().any(|verdict| verdict.outcome == VerdictOutcome::NotApplicable);
     let mut undecided = false;
-    if is_linearizable(&protocol.kind) && !excused {
+    if is_linearizable(kind) && !excused {
         match linearizability::check(&examined.history, None, BUDGET) {
             Outcome::Valid => {}
             Outcome::Unknown => undecided = true,

@@ -119,6 +119,7 @@ fn raft(builder: &mut Builder<'_>, item: &Item) -> raft::Options {
     let election_timeout = election_range(builder, item);
     let heartbeat = item.time("heartbeat").unwrap_or_default();
     let tick = tick(builder, item, &[election_timeout.0, election_timeout.1, heartbeat]);
+    lease(builder, item);
     raft::Options {
         election_timeout,
         heartbeat,
@@ -128,6 +129,17 @@ fn raft(builder: &mut Builder<'_>, item: &Item) -> raft::Options {
         reads: if item.text("reads") == Some("lease") { raft::Reads::Lease } else { raft::Reads::ReadIndex },
         after_disk_loss: after_disk_loss(item),
         snapshot_entries: item.whole("snapshot_entries").unwrap_or_default(),
+    }
+}
+
+/// A leader that never checks for a quorum has no lease.
+fn lease(builder: &mut Builder<'_>, item: &Item) {
+    if let (Some(reads), Some(check)) = (item.get("reads"), item.get("check_quorum"))
+        && reads.as_text() == Some("lease")
+        && item.flag("check_quorum") == Some(false)
+    {
+        let message = "a lease needs a leader that steps down when it hears no majority";
+        builder.add(written(check, reads), message).expected("`check_quorum`: true with `reads`: \"lease\"");
     }
 }
 

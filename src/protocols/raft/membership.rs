@@ -1,0 +1,240 @@
+//! Identities, and the operator's side of membership changes (thesis, chapter 4).
+//!
+//! A node is known to the crate by its [`Identity`]. The first one is written when the service is installed;
+//! a node that lost its disk, or that was removed, draws another, and asks for a place with `Join`.
+//!
+//! The leader carries out what the operator asked for in steps, each a change of the configuration by the
+//! crate: newcomers become learners (4.2.1); when they have caught up they become voters, in the same joint
+//! change (4.3) that removes whoever is to go, the lost identity of the same node included. A leader that is
+//! to go transfers its leadership first (3.10), and passes the request on. Leaders know of a request until
+//! they lose their leadership; a request that is lost with its leader is for the operator to repeat.
+
+use raft::eraftpb::{ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState};
+
+use super::replica::Replica;
+use super::{Cx, Message, Record};
+use crate::id::NodeId;
+use crate::machine::Note;
+use crate::rng::Stream;
+
+/// Entries that a learner may lack when it becomes a voter.
+const LAG_MAX: u64 = 100;
+/// The low bits of an identity name the node: they are its address, as a store's number is in TiKV.
+const NODE_BITS: u32 = 24;
+
+/// By whom the crate knows a node: a number that is never used again by anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Identity(pub u64);
+
+impl Identity {
+    /// Written on the disk when the service is installed.
+    pub fn first(node: NodeId) -> Self {
+        assert!(node.0 < (1 << NODE_BITS) - 1, "more nodes than an identity can name");
+        Self(u64::from(node.0) + 1)
+    }
+
+    /// Drawn after the disk was lost, or the node removed.
+    pub fn another(node: NodeId, rng: &mut Stream) -> Self {
+        let drawn = rng.bits() | 1 << 63;
+        Self(drawn >> NODE_BITS << NODE_BITS | Self::first(node).0)
+    }
+
+    /// Whose identity it is.
+    pub const fn node(self) -> NodeId {
+        NodeId((self.0 as u32 & ((1 << NODE_BITS) - 1)).wrapping_sub(1))
+    }
+}
+
+/// The voters of a configuration, of both halves of a joint one.
+pub fn voters_of(conf: &ConfState) -> Vec<Identity> {
+    let mut voters: Vec<Identity> = conf.voters.iter().chain(&conf.voters_outgoing).map(|&id| Identity(id)).collect();
+    voters.sort_unstable();
+    voters.dedup();
+    voters
+}
+
+fn single(identity: Identity, kind: ConfChangeType) -> ConfChangeSingle {
+    let mut single = ConfChangeSingle::default();
+    single.node_id = identity.0;
+    single.set_change_type(kind);
+    single
+}
+
+/// What is between the present configuration and the one that is wanted.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Plan {
+    /// Voters and learners that are to go.
+    remove: Vec<Identity>,
+    /// Identities that are to vote and do not.
+    add: Vec<Identity>,
+    /// Nodes that are to vote, and of whom no identity is known that could.
+    missing: Vec<NodeId>,
+}
+
+impl Replica {
+    /// The operator asks for this set of replicas.
+    pub(super) fn reconfigure(&mut self, mut set: Vec<NodeId>, cx: &mut Cx<'_>) {
+        set.sort_unstable();
+        set.dedup();
+        if self.leads() {
+            self.wanted = Some(set);
+            self.pursue(cx);
+        } else if let Some(leader) = self.leader() {
+            cx.send(leader, Message::Reconfigure { set });
+        } else {
+            cx.note(Note::Refused("a membership change without a leader"));
+        }
+    }
+
+    /// A node without a place tells its identity.
+    pub(super) fn joins(&mut self, from: NodeId, identity: Identity, cx: &mut Cx<'_>) {
+        if identity.node() != from {
+            return cx.note(Note::Refused("an identity of another node"));
+        }
+        self.asking.insert(from, identity);
+        self.pursue(cx);
+    }
+
+    /// Tells the others under which identity this node can be added.
+    pub(super) fn ask_for_a_place(&self, cx: &mut Cx<'_>) {
+        let identity = self.identity;
+        for node in self.config.group.others() {
+            let after = self.last_write();
+            cx.effects.push(crate::machine::Effect::Send { to: node, message: Message::Join { identity }, after });
+        }
+    }
+
+    fn plan(&self, set: &[NodeId], conf: &ConfState) -> Plan {
+        let is_lost = |one: Identity| self.asking.get(&one.node()).is_some_and(|&asks| asks != one);
+        let voters = voters_of(conf);
+        let stays = |one: &Identity| set.contains(&one.node()) && !is_lost(*one);
+        let mut plan = Plan { remove: voters.iter().copied().filter(|one| !stays(one)).collect(), ..Plan::default() };
+        for &node in set {
+            if !voters.iter().any(|one| one.node() == node && stays(one)) {
+                match self.asking.get(&node) {
+                    Some(&identity) => plan.add.push(identity),
+                    None => plan.missing.push(node),
+                }
+            }
+        }
+        let learners = conf.learners.iter().map(|&id| Identity(id));
+        plan.remove.extend(learners.filter(|one| !plan.add.contains(one)));
+        plan
+    }
+
+    /// Takes the next step towards the set that the operator wants.
+    pub(super) fn pursue(&mut self, cx: &mut Cx<'_>) {
+        let Some(set) = self.wanted.clone() else { return };
+        let Some(conf) = self.settled_conf() else { return };
+        if !set.contains(&self.config.group.me) {
+            return self.hand_over(&set, &conf, cx);
+        }
+        let plan = self.plan(&set, &conf);
+        let learns = |one: &Identity| conf.learners.contains(&one.0);
+        let new: Vec<Identity> = plan.add.iter().copied().filter(|one| !learns(one)).collect();
+        if !new.is_empty() {
+            return self.change(new.iter().map(|&one| single(one, ConfChangeType::AddLearnerNode)).collect());
+        }
+        if !plan.add.iter().all(|&one| self.caught_up(one)) {
+            return;
+        }
+        let promoted = plan.add.iter().map(|&one| single(one, ConfChangeType::AddNode));
+        let removed = plan.remove.iter().map(|&one| single(one, ConfChangeType::RemoveNode));
+        let changes: Vec<ConfChangeSingle> = promoted.chain(removed).collect();
+        if !changes.is_empty() {
+            self.change(changes);
+        } else if plan.missing.is_empty() {
+            self.wanted = None;
+        }
+    }
+
+    /// Proposes a change of the configuration: a simple one if it can be, else a joint one that ends by itself.
+    fn change(&mut self, changes: Vec<ConfChangeSingle>) {
+        let mut change = ConfChangeV2::default();
+        change.set_transition(ConfChangeTransition::Auto);
+        change.set_changes(changes.into());
+        // Refused only while another is under way, or without leadership: then it is tried again.
+        _ = self.call(|node| node.propose_conf_change(Vec::new(), change));
+    }
+
+    fn caught_up(&self, one: Identity) -> bool {
+        self.node().is_some_and(|node| {
+            let behind = |matched: u64| matched + LAG_MAX < node.raft.raft_log.committed;
+            node.raft.prs().get(one.0).is_some_and(|progress| progress.matched > 0 && !behind(progress.matched))
+        })
+    }
+
+    /// The leader is to go: the most advanced of those who stay takes over.
+    fn hand_over(&mut self, set: &[NodeId], conf: &ConfState, cx: &mut Cx<'_>) {
+        let Some(node) = self.node() else { return };
+        let matched = |one: Identity| node.raft.prs().get(one.0).map_or(0, |progress| progress.matched);
+        let stays =
+            |one: &Identity| set.contains(&one.node()) && self.asking.get(&one.node()).is_none_or(|id| id == one);
+        let heirs = voters_of(conf).into_iter().filter(stays);
+        let Some(heir) = heirs.max_by_key(|&one| (matched(one), std::cmp::Reverse(one))) else {
+            self.wanted = None;
+            return cx.note(Note::Refused("a membership change that leaves nobody of the group"));
+        };
+        self.call(|node| node.transfer_leader(heir.0));
+    }
+
+    /// The leadership went over to somebody while a request was in hand: it goes there too.
+    pub(super) fn pass_on(&mut self, cx: &mut Cx<'_>) {
+        if self.leads() {
+            return;
+        }
+        if let (Some(leader), Some(_)) = (self.leader(), &self.wanted)
+            && let Some(set) = self.wanted.take()
+        {
+            cx.send(leader, Message::Reconfigure { set });
+        }
+    }
+
+    /// A message came from an identity that is not in the configuration, though this leader has applied
+    /// everything that was decided before its term.
+    pub(super) fn tell_removed(&self, identity: Identity, cx: &mut Cx<'_>) {
+        cx.send(identity.node(), Message::Removed { identity, index: self.conf_index });
+    }
+
+    /// This identity was removed, if the configuration that lacks it is newer than all that is applied here.
+    pub(super) fn removed(&mut self, identity: Identity, index: u64, cx: &mut Cx<'_>) {
+        if identity == self.identity && self.is_member() && index > self.applied_index() {
+            self.leave(cx);
+        }
+    }
+
+    /// A node that applies its own removal need not be told.
+    pub(super) fn leave_if_removed(&mut self, cx: &mut Cx<'_>) {
+        if self.has_no_part() && !self.leads() {
+            self.leave(cx);
+        }
+    }
+
+    fn leave(&mut self, cx: &mut Cx<'_>) {
+        cx.note(Note::SteppedDown { why: "it was removed from the group" });
+        let another = Identity::another(self.config.group.me, cx.rng);
+        self.begin_anew(another, cx);
+    }
+
+    /// Waits for a place under an identity that nobody knows yet.
+    pub(super) fn begin_anew(&mut self, identity: Identity, cx: &mut Cx<'_>) {
+        self.restart(super::storage::Log::empty(identity), identity);
+        self.write(Record::Joining(identity), None, cx);
+        self.ask_for_a_place(cx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_names_its_node_and_no_two_are_alike() {
+        let mut rng = Stream::new(1, "test", &[]);
+        let node = NodeId(77);
+        let (first, second, third) =
+            (Identity::first(node), Identity::another(node, &mut rng), Identity::another(node, &mut rng));
+        assert!([first, second, third].iter().all(|one| one.node() == node && one.0 != 0));
+        assert!(first != second && second != third && first != third);
+    }
+}
