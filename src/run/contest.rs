@@ -119,7 +119,7 @@ pub fn static_primary(options: &static_primary::Options) -> Contest<'_, static_p
 /// Raft, perhaps with a defect that a test asks for.
 pub fn raft(options: &raft::Options, mutation: Option<raft::Mutation>) -> Contest<'_, raft::Replica> {
     let promises = raft_promises(options);
-    each(move |group| Rc::new(raft::Config { options: options.clone(), group, mutation }), promises)
+    Contest::new(move |group| Rc::new(raft::Config { options: options.clone(), group, mutation }), promises)
 }
 
 /// A lease is as good as the clocks; the protocol is none if a disk may forget.
