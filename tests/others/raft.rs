@@ -1,54 +1,18 @@
-//! Sweeps of seeded chaos over the protocols of one history. `cargo test` runs a fixed tenth of the seeds;
-//! `scripts/sweep` runs them all. `FIREDRILL_SEED=N cargo test --test others` runs one seed of each.
+//! Raft, by the crate of TiKV.
 
-mod common;
-
-use std::rc::Rc;
-
-use common::chaos::Kinds;
-use common::contest::{Judgement, drill, examine, judge};
-use common::{crash, fault, nodes, scenario, secs};
+use crate::common::chaos::Kinds;
+use crate::common::contest::{drill, examine};
+use crate::common::{crash, fault, nodes, scenario, secs};
+use crate::{seeds, sweep};
 use firedrill::id::NodeId;
-use firedrill::protocols::{raft, static_primary};
+use firedrill::protocols::raft;
 use firedrill::run::{Contest, Examined, Keep, Probe, Promises, RunResult, Survives, groups, run_machine_probed};
 use firedrill::scenario::{Kind, Scenario};
 use firedrill::time::Duration;
 use firedrill::workload::Application;
 use firedrill::world::fault::{Action, Disk};
 use rayon::prelude::*;
-
-fn seeds(full: u64) -> Vec<u64> {
-    if let Some(seed) = std::env::var("FIREDRILL_SEED").ok().and_then(|seed| seed.parse().ok()) {
-        return vec![seed];
-    }
-    let all = std::env::var("FIREDRILL_SWEEP").is_ok_and(|sweep| sweep == "full");
-    (0..if all { full } else { full / 10 }).collect()
-}
-
-/// Half of the seeds keep disks, half lose them.
-fn sweep(kind: &Kind) {
-    let seeds = seeds(1_000);
-    let of = |seed: u64| drill(seed, if seed % 2 == 0 { Kinds::KeepDisks } else { Kinds::LoseDisks }, kind);
-    let judged: Vec<(u64, Judgement)> = seeds.par_iter().map(|&seed| (seed, judge(&of(seed), seed))).collect();
-    let failed: Vec<String> = judged
-        .iter()
-        .filter(|(_, judgement)| !judgement.wrong.is_empty())
-        .map(|(seed, judgement)| {
-            let faults: Vec<String> = of(*seed).timeline.iter().map(|fault| format!("    {fault:?}")).collect();
-            format!("seed {seed}: {}\n{}", judgement.wrong.join("; "), faults.join("\n"))
-        })
-        .collect();
-    assert!(failed.is_empty(), "{} of {} runs:\n{}", failed.len(), seeds.len(), failed.join("\n"));
-    let undecided = judged.iter().filter(|(_, judgement)| judgement.undecided).count();
-    println!("{}: {} runs, of which {undecided} undecided", kind.name(), seeds.len());
-    assert!(undecided * 20 <= seeds.len(), "{undecided} of {} runs undecided", seeds.len());
-}
-
-#[test]
-fn static_primary_under_chaos() {
-    let heartbeat = Duration::from_millis(300);
-    sweep(&Kind::StaticPrimary(static_primary::Options { heartbeat, snapshot_entries: 50 }));
-}
+use std::rc::Rc;
 
 fn raft_options() -> raft::Options {
     raft::Options {
@@ -136,7 +100,7 @@ fn raft_with_the_lease_of_the_crate_reads_stale_values_even_with_perfect_clocks(
         for at in [15, 30, 45] {
             let alone = (at / 15 + seed as u32) % 5;
             let others: Vec<u32> = (0..5).filter(|&site| site != alone).collect();
-            drill.timeline.push(common::partition(u64::from(at), 10, &[&[alone], &others]));
+            drill.timeline.push(crate::common::partition(u64::from(at), 10, &[&[alone], &others]));
         }
         let (result, _) = run_raft(&drill, seed, &options, None, &Probe::default());
         result.record.metrics.all.reads_stale.unwrap_or(0)
