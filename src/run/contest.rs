@@ -5,7 +5,8 @@ use std::rc::Rc;
 use super::Probe;
 use crate::id::NodeId;
 use crate::machine::Machine;
-use crate::protocols::{Group, optimistic, static_primary};
+use crate::protocols::raft::AfterDiskLoss;
+use crate::protocols::{Group, omnipaxos, optimistic, static_primary};
 use crate::time::Duration;
 use crate::workload::Service;
 use crate::world::topology::Topology;
@@ -109,4 +110,18 @@ fn each<'a, M: Machine>(config: impl Fn(Group) -> M::Config + 'a, promises: Prom
 pub fn static_primary(options: &static_primary::Options) -> Contest<'_, static_primary::Replica> {
     let promises = Promises { on_every_member: true, ..Promises::MAJORITY };
     each(|group| Rc::new(static_primary::Config { options: options.clone(), group }), promises)
+}
+
+pub fn omnipaxos(options: &omnipaxos::Options) -> Contest<'_, omnipaxos::Replica> {
+    let survives = match options.after_disk_loss {
+        AfterDiskLoss::StayOut => Survives::Minority,
+        // An empty member takes part in majorities under an identity that had promised and accepted.
+        AfterDiskLoss::RejoinEmpty => Survives::NoLostDisk,
+    };
+    let fresh_reads = options.reads == omnipaxos::Reads::Log;
+    let promises = Promises { survives, fresh_reads, ..Promises::MAJORITY };
+    each(
+        |group| Rc::new(omnipaxos::Config { options: options.clone(), group, mutation: None }),
+        promises,
+    )
 }

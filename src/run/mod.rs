@@ -164,6 +164,7 @@ fn enter(
         Kind::StaticPrimary(options) => {
             Ok(drive(scenario, label, seed, keep, probe, &contest::static_primary(options)))
         }
+        Kind::OmniPaxos(options) => Ok(drive(scenario, label, seed, keep, probe, &contest::omnipaxos(options))),
         other => Err(NotBuilt(other.name())),
     }
 }
