@@ -5,7 +5,8 @@ mod common;
 
 use common::chaos::Kinds;
 use common::contest::{Judgement, drill, judge};
-use firedrill::protocols::static_primary;
+use firedrill::protocols::raft::AfterDiskLoss;
+use firedrill::protocols::{omnipaxos, static_primary};
 use firedrill::scenario::Kind;
 use firedrill::time::Duration;
 use rayon::prelude::*;
@@ -41,4 +42,19 @@ fn sweep(kind: &Kind) {
 fn static_primary_under_chaos() {
     let heartbeat = Duration::from_millis(300);
     sweep(&Kind::StaticPrimary(static_primary::Options { heartbeat, snapshot_entries: 50 }));
+}
+
+fn omnipaxos_options() -> omnipaxos::Options {
+    omnipaxos::Options {
+        election_timeout: Duration::from_secs(1),
+        tick: Duration::from_millis(100),
+        reads: omnipaxos::Reads::Log,
+        after_disk_loss: AfterDiskLoss::StayOut,
+        snapshot_entries: 50,
+    }
+}
+
+#[test]
+fn omnipaxos_under_chaos() {
+    sweep(&Kind::OmniPaxos(omnipaxos_options()));
 }

@@ -143,10 +143,12 @@ impl Image {
         }
     }
 
-    /// Entries of an interval of indices; none if it is not all there.
+    /// Entries of an interval of indices, as far as it is there (the crate's contract says none if it is not
+    /// all there: see [`super::entry`]).
     fn entries_of(&self, from: usize, to: usize) -> Vec<Entry> {
-        let interval = from.checked_sub(self.compacted).zip(to.checked_sub(self.compacted));
-        interval.and_then(|(from, to)| self.entries.get(from..to)).map_or_else(Vec::new, <[Entry]>::to_vec)
+        let Some(from) = from.checked_sub(self.compacted) else { return Vec::new() };
+        let to = to.saturating_sub(self.compacted).min(self.entries.len());
+        self.entries.get(from..to).map_or_else(Vec::new, <[Entry]>::to_vec)
     }
 
     fn bytes(&self) -> u64 {

@@ -11,7 +11,7 @@ use omnipaxos::{OmniPaxos, OmniPaxosConfig, ServerConfig};
 
 use super::configuration::{Configuration, Member};
 use super::disk::{Disk, Image, Record};
-use super::entry::Entry;
+use super::entry::{Entry, What};
 use super::message::Message;
 use super::reconfigure::Pending;
 use super::{Config, Mutation, Reads, Timer};
@@ -155,7 +155,7 @@ impl Replica {
             left
         }));
         let record = disk.take_record();
-        let Ok(left) = called else { return self.fail(cx) };
+        let Ok(left) = called else { return self.fail("the crate panicked", cx) };
         if let Some((record, binds)) = record {
             self.write(record, binds, cx);
         }
@@ -174,9 +174,9 @@ impl Replica {
 
     /// Whatever the crate did in the call that panicked is dropped with it: no message leaves, and what it
     /// changed is not written.
-    fn fail(&mut self, cx: &mut Cx<'_>) {
+    fn fail(&mut self, why: &'static str, cx: &mut Cx<'_>) {
         self.part = Part::Failed;
-        cx.note(Note::SteppedDown { why: "the crate panicked" });
+        cx.note(Note::SteppedDown { why });
         self.unseat(cx);
         self.leader = None;
     }
@@ -204,7 +204,11 @@ impl Replica {
     fn apply(&mut self, decided: Vec<LogEntry<Entry>>, cx: &mut Cx<'_>) -> Option<Configuration> {
         for one in decided {
             match one {
-                LogEntry::Decided(entry) => self.apply_entry(&entry, cx),
+                LogEntry::Decided(entry) if entry.at == self.store.tip().length => self.apply_entry(&entry, cx),
+                LogEntry::Decided(_) => {
+                    self.fail("an entry was decided out of its place", cx);
+                    return None;
+                }
                 LogEntry::Snapshotted(snapshot) => self.store = (*snapshot.snapshot.store()).clone(),
                 LogEntry::StopSign(stop, true) => return Configuration::of(&stop),
                 LogEntry::Undecided(_) | LogEntry::Trimmed(_) | LogEntry::StopSign(_, false) => {
@@ -217,9 +221,9 @@ impl Replica {
 
     fn apply_entry(&mut self, entry: &Entry, cx: &mut Cx<'_>) {
         let answer = entry.apply(&mut self.store);
-        let waiting = match entry {
-            Entry::Write(command) => self.desk.applied(command.write()),
-            Entry::Read { .. } => {
+        let waiting = match entry.what {
+            What::Write(command) => self.desk.applied(command.write()),
+            What::Read { .. } => {
                 let mine = self.reads.remove(&self.store.tip().length).filter(|waiting| waiting.entry == *entry);
                 mine.map(|waiting| waiting.id).into_iter().collect()
             }
@@ -307,9 +311,9 @@ impl Replica {
             let outcome = self.done(Answer::Read { digest: cell.digest, bytes: cell.bytes });
             return cx.reply(id, outcome);
         }
-        let entry = Entry::Read { client: request.client, number: request.number, key };
-        if let Some(length) = self.propose(entry, cx) {
-            self.reads.insert(length, Waiting { id, entry });
+        let what = What::Read { client: request.client, number: request.number, key };
+        if let Some(entry) = self.propose(what, cx) {
+            self.reads.insert(entry.at + 1, Waiting { id, entry });
         } else {
             cx.reply(id, Outcome::Unfinished { hint: self.hint() });
         }
@@ -331,7 +335,7 @@ impl Replica {
     }
 
     fn propose_write(&mut self, command: Command, cx: &mut Cx<'_>) {
-        if self.propose(Entry::Write(command), cx).is_none() {
+        if self.propose(What::Write(command), cx).is_none() {
             let hint = self.hint();
             for id in self.desk.applied(command.write()) {
                 cx.reply(id, Outcome::Unfinished { hint });
@@ -339,14 +343,13 @@ impl Replica {
         }
     }
 
-    /// Appends an entry to the leader's log, and gives the length of the history that will end with it.
-    fn propose(&mut self, entry: Entry, cx: &mut Cx<'_>) -> Option<u64> {
-        let mut length = None;
+    /// Appends an entry to the leader's log, if it can still be appended to.
+    fn propose(&mut self, what: What, cx: &mut Cx<'_>) -> Option<Entry> {
+        let mut entry = None;
         self.call(cx, |omni| {
-            if omni.append(entry).is_ok() {
-                length = Some(omni.get_accepted_idx() as u64);
-            }
+            let next = Entry { at: omni.get_accepted_idx() as u64, what };
+            entry = omni.append(next).is_ok().then_some(next);
         });
-        length
+        entry
     }
 }
