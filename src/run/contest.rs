@@ -120,8 +120,5 @@ pub fn omnipaxos(options: &omnipaxos::Options) -> Contest<'_, omnipaxos::Replica
     };
     let fresh_reads = options.reads == omnipaxos::Reads::Log;
     let promises = Promises { survives, fresh_reads, ..Promises::MAJORITY };
-    each(
-        |group| Rc::new(omnipaxos::Config { options: options.clone(), group, mutation: None }),
-        promises,
-    )
+    each(|group| Rc::new(omnipaxos::Config { options: options.clone(), group, mutation: None }), promises)
 }

@@ -33,7 +33,11 @@ pub enum What {
     Write(Command),
     /// A read that is ordered like a write: whoever proposed it answers when it is decided, and nobody else
     /// does anything.
-    Read { client: ClientId, number: u32, key: u32 },
+    Read {
+        client: ClientId,
+        number: u32,
+        key: u32,
+    },
 }
 
 impl Entry {

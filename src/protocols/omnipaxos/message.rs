@@ -17,16 +17,26 @@ use crate::protocols::store::Store;
 #[derive(Clone, Debug)]
 pub enum Message {
     /// The crate's, within a configuration.
-    Within { configuration: u32, message: Inner<Entry> },
+    Within {
+        configuration: u32,
+        message: Inner<Entry>,
+    },
     /// A leader that was asked for another configuration asks who somebody is.
     Identify,
-    Identity { identity: u64 },
+    Identity {
+        identity: u64,
+    },
     /// The sender is in this configuration, which is newer than what it just received.
-    Newer { configuration: u32 },
+    Newer {
+        configuration: u32,
+    },
     /// The sender lacks the newest configuration, and asks for it.
     Lacks,
     /// A configuration, and a state that was decided before it or in it.
-    Handover { configuration: Configuration, store: Rc<Store> },
+    Handover {
+        configuration: Configuration,
+        store: Rc<Store>,
+    },
 }
 
 /// Headers of a message: link, network, transport and this protocol's own.

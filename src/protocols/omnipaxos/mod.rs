@@ -48,6 +48,8 @@ pub mod options;
 mod reconfigure;
 mod replica;
 #[cfg(test)]
+mod soak;
+#[cfg(test)]
 mod tests;
 
 use std::rc::Rc;
@@ -63,8 +65,8 @@ use self::replica::{Cx, Part};
 use super::Group;
 use super::raft::AfterDiskLoss;
 use super::store::Store;
-use crate::machine::{BootError, Input, Inventory, LinkKind, Machine, Note, Role, Status, Views};
 use crate::id::NodeId;
+use crate::machine::{BootError, Input, Inventory, LinkKind, Machine, Note, Role, Status, Views};
 use crate::op::{Request, Tip, WriteKey};
 
 /// What a replica is told once.
@@ -188,7 +190,7 @@ impl Machine for Replica {
             tip: self.tip(),
             serving: self.serving(),
             frozen: false,
-            // It was chosen, and prepares.
+            // It was chosen and prepares, or it led before it started again and recovers.
             changing: self.led.is_none() && view.is_some_and(|(_, leader, _)| leader == self.me.node),
             candidate: view.map(|(_, leader, _)| leader),
             held: Vec::new(),

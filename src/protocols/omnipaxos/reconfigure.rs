@@ -41,18 +41,20 @@ impl Replica {
         self.identify(cx);
     }
 
-    /// Asks whoever in the wanted set has not said who it is; when all have, the stop-sign is proposed.
-    pub(super) fn identify(&mut self, cx: &mut Cx<'_>) {
+    /// Asks whoever in the wanted set has not said who it is.
+    pub(super) fn identify(&self, cx: &mut Cx<'_>) {
+        let Some(pending) = &self.pending else { return };
+        for &node in pending.nodes.iter().filter(|node| !pending.identities.contains_key(node)) {
+            self.send(node, Message::Identify, cx);
+        }
+    }
+
+    /// Proposes the stop-sign when everyone in the wanted set has said who it is.
+    fn propose_next(&mut self, cx: &mut Cx<'_>) {
         let Some(pending) = &self.pending else { return };
         let known = |node: &NodeId| Some(Member { node: *node, identity: *pending.identities.get(node)? });
         let members: Option<Rc<[Member]>> = pending.nodes.iter().map(known).collect();
-        let Some(members) = members else {
-            let unknown = pending.nodes.iter().filter(|node| !pending.identities.contains_key(node));
-            for &node in unknown {
-                self.send(node, Message::Identify, cx);
-            }
-            return;
-        };
+        let Some(members) = members else { return };
         self.pending = None;
         let next = Configuration { id: self.configuration.id + 1, members };
         let (cluster, metadata) = (next.cluster(), next.metadata());
@@ -67,7 +69,7 @@ impl Replica {
         let Some(pending) = &mut self.pending else { return };
         if pending.nodes.contains(&from) {
             pending.identities.insert(from, identity);
-            self.identify(cx);
+            self.propose_next(cx);
         }
     }
 

@@ -30,7 +30,9 @@ pub type Crate = OmniPaxos<Entry, Disk>;
 pub enum Part {
     Member(Box<Crate>, Disk),
     /// Its disk was lost: it waits for a configuration that names its new identity. It has been asked for it.
-    Lost { asked: bool },
+    Lost {
+        asked: bool,
+    },
     /// Left out of the newest configuration that it knows.
     Retired,
     /// The crate panicked: nothing it says can be trusted until it starts again from its disk.
