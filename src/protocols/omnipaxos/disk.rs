@@ -9,7 +9,6 @@ use omnipaxos::storage::{StopSign, Storage, StorageOp, StorageResult};
 
 use super::configuration::Configuration;
 use super::entry::{Entry, State};
-use crate::id::NodeId;
 
 /// A change that the crate made, by the names of its storage interface.
 #[derive(Clone, Debug)]
@@ -79,6 +78,8 @@ impl Record {
 #[derive(Clone, Debug)]
 pub struct Image {
     pub configuration: Configuration,
+    /// Under which identity this node runs, in this configuration or in a later one.
+    pub identity: u64,
     pub promise: Option<Ballot>,
     pub accepted_round: Option<Ballot>,
     /// From the compacted index on.
@@ -91,10 +92,11 @@ pub struct Image {
 
 impl Image {
     /// Of a configuration that begins with this state, or with nothing.
-    pub fn new(configuration: Configuration, state: Option<State>) -> Self {
+    pub fn new(configuration: Configuration, identity: u64, state: Option<State>) -> Self {
         let length = state.as_ref().map_or(0, |state| state.store().tip().length as usize);
         Self {
             configuration,
+            identity,
             promise: None,
             accepted_round: None,
             entries: Vec::new(),
@@ -107,7 +109,7 @@ impl Image {
 
     /// What the records of a disk amount to, in order of writing. `None`: nothing is on it.
     pub fn read(initial: Configuration, records: &[Record]) -> Option<Self> {
-        let mut image = (!records.is_empty()).then(|| Self::new(initial, None))?;
+        let mut image = (!records.is_empty()).then(|| Self::new(initial, 0, None))?;
         for record in records {
             match record {
                 Record::Installed => {}
@@ -116,11 +118,6 @@ impl Image {
             }
         }
         Some(image)
-    }
-
-    /// Under which identity a node runs that finds this on its disk.
-    pub fn identity_of(&self, node: NodeId) -> u64 {
-        self.configuration.members.iter().find(|member| member.node == node).map_or(0, |member| member.identity)
     }
 
     fn apply(&mut self, change: &Change) {
@@ -154,7 +151,7 @@ impl Image {
     fn bytes(&self) -> u64 {
         let entries: u64 = self.entries.iter().map(|entry| u64::from(entry.bytes())).sum();
         let state = self.snapshot.as_ref().map_or(0, State::bytes);
-        80 + self.configuration.bytes() + entries + state + stop_sign_bytes(self.stop_sign.as_ref())
+        88 + self.configuration.bytes() + entries + state + stop_sign_bytes(self.stop_sign.as_ref())
     }
 }
 

@@ -26,8 +26,12 @@ pub enum Message {
     Identity {
         identity: u64,
     },
-    /// The sender is in this configuration, which is newer than what it just received.
+    /// The sender knows of this configuration, which it believes the receiver to lack.
     Newer {
+        configuration: u32,
+    },
+    /// The sender takes part in this configuration already.
+    Joined {
         configuration: u32,
     },
     /// The sender lacks the newest configuration, and asks for it.
@@ -54,7 +58,7 @@ impl Message {
             },
             Self::Identify | Self::Lacks => 0,
             Self::Identity { .. } => 8,
-            Self::Newer { .. } => 4,
+            Self::Newer { .. } | Self::Joined { .. } => 4,
             Self::Handover { configuration, store } => configuration.bytes() + store.bytes(),
         };
         u32::try_from(HEADER + body).unwrap_or(u32::MAX)
@@ -83,6 +87,7 @@ impl Message {
             Self::Identify => "Identify",
             Self::Identity { .. } => "Identity",
             Self::Newer { .. } => "Newer",
+            Self::Joined { .. } => "Joined",
             Self::Lacks => "Lacks",
             Self::Handover { .. } => "Handover",
         }

@@ -23,7 +23,8 @@
 //! before the first is durable, and a write of a client costs what it must: the leader's disk, a round trip,
 //! a follower's disk. Only a decided index is not waited for: it is what a quorum accepted, and whoever
 //! forgets it in a crash hears it again. Heartbeats rest on no write and leave at once: a node with a stuck
-//! disk stays a leader in the eyes of others. (The ballot that a heartbeat tells is not kept on the disk by the
+//! disk stays a leader in the eyes of others. With a storage that blocks, as those that come with the crate do,
+//! its heartbeats would wait as well, and others would replace it. (The ballot that a heartbeat tells is not kept on the disk by the
 //! crate; a node that forgot it may choose it again, but no `Prepare` with it left before it was durable.)
 //!
 //! **Reads** are entries of the log, answered where they were proposed, when they are decided; or, as an
@@ -38,7 +39,19 @@
 //! until a configuration names it under a new identity ([`reconfigure`]). A panic of the crate stops the
 //! replica, not the process; it starts again from its disk when its machine does.
 //!
-//! The crate cannot run a service of a single replica.
+//! # Limits of the crate, version 0.2.4
+//!
+//! - It does not run a service of a single replica.
+//! - It merges a delta into the wrong prefix; [`entry`] tells how this is kept from doing harm.
+//! - A node that promised a ballot whose owner crashed before a quorum knew of it, follows nobody while the
+//!   leader of a lower ballot keeps its quorum happy: a recovered owner does not offer that ballot again, and a
+//!   leader that is told of a higher promise does not raise its own. The next election ends that. It happened
+//!   in 4 of 6,000 random dialogues (the soak test counts them), and in none of 1,000 chaos drills.
+//! - A `Promise` that is resent while the answer is on its way makes the leader send `AcceptSync` twice; the
+//!   second opens a session of sequence numbers that the follower does not know of, so it drops the next
+//!   `AcceptDecide` and asks to be prepared again: two more round trips to that follower.
+//! - A leader that has lost its quorum goes on accepting proposals into its log until it hears of another.
+//! - A configuration that ends says nothing to those who come after; [`reconfigure`] does.
 
 mod configuration;
 mod disk;
@@ -96,7 +109,7 @@ impl Replica {
             Message::Within { configuration, message } => {
                 let takes_part = match &self.part {
                     Part::Member(..) => true,
-                    Part::Retired => false,
+                    Part::Retired { .. } => false,
                     Part::Lost { asked: true } => return self.elsewhere(from, configuration, cx),
                     Part::Lost { asked: false } | Part::Failed => return,
                 };
@@ -114,16 +127,24 @@ impl Replica {
             }
             Message::Identity { identity } => self.identity(from, identity, cx),
             Message::Newer { configuration } => self.newer(from, configuration, cx),
+            Message::Joined { configuration } => self.joined(from, configuration),
             Message::Lacks => self.lacks(from, cx),
             Message::Handover { configuration, store } => self.handover(configuration, store, cx),
         }
     }
 
     fn tick(&mut self, cx: &mut Cx<'_>) {
-        if matches!(self.part, Part::Member(..)) {
-            cx.set_timer(Timer::Tick, self.config.options.tick);
-            self.call(cx, |omni| omni.tick());
-            self.identify(cx);
+        match self.part {
+            Part::Member(..) => {
+                cx.set_timer(Timer::Tick, self.config.options.tick);
+                self.call(cx, |omni| omni.tick());
+                self.identify(cx);
+            }
+            Part::Retired { .. } => {
+                cx.set_timer(Timer::Tick, self.config.options.election_timeout);
+                self.tell_successors(cx);
+            }
+            Part::Lost { .. } | Part::Failed => {}
         }
     }
 }
@@ -145,15 +166,14 @@ impl Machine for Replica {
         let initial = Configuration::initial(&config.group.members);
         let image = match Image::read(initial.clone(), log) {
             Some(image) => image,
-            None if config.options.after_disk_loss == AfterDiskLoss::RejoinEmpty => Image::new(initial, None),
+            None if config.options.after_disk_loss == AfterDiskLoss::RejoinEmpty => Image::new(initial, 0, None),
             None => {
                 cx.note(Note::SteppedDown { why: "its disk was lost: it takes no part under its old identity" });
                 let nobody = Configuration { id: 0, members: Rc::new([]) };
                 return Ok(Self::out(config, Part::Lost { asked: false }, nobody, cx.rng.bits() | 1));
             }
         };
-        let identity = image.identity_of(config.group.me);
-        let mut replica = Self::out(config, Part::Retired, image.configuration.clone(), identity);
+        let mut replica = Self::out(config, Part::Failed, image.configuration.clone(), image.identity);
         replica.enter(image, cx)?;
         Ok(replica)
     }

@@ -5,8 +5,9 @@
 //! Here a leader that is asked for another set of replicas first asks every node in it who it is, so that a
 //! node whose disk was lost comes back under the identity that it drew when it started, and not as one that
 //! remembers what it promised. The stop-sign names nodes and identities. Who decides it starts the next
-//! configuration from its own state. Who hears of a newer configuration than its own asks for it, and is
-//! handed a state that was decided, with the configuration; nobody takes part in a configuration before that.
+//! configuration from its own state, or, if it is not in it, tells those who are. Who hears of a newer
+//! configuration than its own asks for it, and is handed a state that was decided, with the configuration;
+//! nobody takes part in a configuration before that.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -81,7 +82,7 @@ impl Replica {
     fn begin(&mut self, next: Configuration, store: Rc<Store>, cx: &mut Cx<'_>) {
         self.unseat(cx);
         cx.note(Note::ReplicaSet(next.nodes()));
-        let image = Image::new(next, Some(State::of(store)));
+        let image = Image::new(next, self.me.identity, Some(State::of(store)));
         self.write(Record::Image(Rc::new(image.clone())), true, cx);
         if self.enter(image, cx).is_err() {
             self.part = Part::Failed;
@@ -98,18 +99,42 @@ impl Replica {
         }
     }
 
-    /// Somebody is in a newer configuration: asks for it, once a round at most, because a state is large.
+    /// Somebody knows of a newer configuration, perhaps: asks for it, once a round at most, because a state is
+    /// large.
     pub(super) fn newer(&mut self, from: NodeId, configuration: u32, cx: &mut Cx<'_>) {
+        if configuration <= self.configuration.id {
+            if matches!(self.part, Part::Member(..)) {
+                self.send(from, Message::Joined { configuration: self.configuration.id }, cx);
+            }
+            return;
+        }
         let waits = |at| cx.now.since(at) < self.config.options.election_timeout;
-        if configuration <= self.configuration.id || self.asked_at.is_some_and(waits) {
+        let is_silent = matches!(self.part, Part::Lost { asked: false } | Part::Failed);
+        if is_silent || self.asked_at.is_some_and(waits) {
             return;
         }
         self.asked_at = Some(cx.now);
         self.send(from, Message::Lacks, cx);
     }
 
+    /// Tells the members of the newest configuration that it is there.
+    pub(super) fn tell_successors(&self, cx: &mut Cx<'_>) {
+        let Part::Retired { joined } = &self.part else { return };
+        for member in self.configuration.members.iter().filter(|member| !joined.contains(&member.node)) {
+            self.send(member.node, Message::Newer { configuration: self.configuration.id }, cx);
+        }
+    }
+
+    pub(super) fn joined(&mut self, from: NodeId, configuration: u32) {
+        if let Part::Retired { joined } = &mut self.part
+            && configuration >= self.configuration.id
+        {
+            joined.insert(from);
+        }
+    }
+
     pub(super) fn lacks(&self, from: NodeId, cx: &mut Cx<'_>) {
-        let takes_part = matches!(self.part, Part::Member(..) | Part::Retired);
+        let takes_part = matches!(self.part, Part::Member(..) | Part::Retired { .. });
         if takes_part && self.configuration.id > 1 {
             let (configuration, store) = (self.configuration.clone(), Rc::new(self.store.image()));
             self.send(from, Message::Handover { configuration, store }, cx);
@@ -122,12 +147,15 @@ impl Replica {
         let is_left_out = configuration.pid(self.me.node).is_none();
         let wanted = match self.part {
             Part::Lost { .. } => is_named,
-            Part::Member(..) | Part::Retired => is_named || is_left_out,
+            Part::Member(..) | Part::Retired { .. } => is_named || is_left_out,
             Part::Failed => false,
         };
         if wanted && configuration.id > self.configuration.id {
             self.begin(configuration, store, cx);
         } else if !is_named && !is_left_out {
+            if let Part::Lost { asked } = &mut self.part {
+                *asked = false;
+            }
             cx.note(Note::Refused("a configuration that names another identity of this node"));
         }
     }

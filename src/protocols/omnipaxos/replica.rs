@@ -1,6 +1,6 @@
 //! Driving the crate: requests go in, and after each call whatever it did comes out as effects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -15,7 +15,7 @@ use super::entry::{Entry, What};
 use super::message::Message;
 use super::reconfigure::Pending;
 use super::{Config, Mutation, Reads, Timer};
-use crate::id::NodeId;
+use crate::id::{ClientId, NodeId};
 use crate::machine::{BootError, Context, Effect, Note, RequestId, WriteId};
 use crate::op::{Answer, Outcome, Request};
 use crate::protocols::desk::{Admission, Desk};
@@ -33,17 +33,20 @@ pub enum Part {
     Lost {
         asked: bool,
     },
-    /// Left out of the newest configuration that it knows.
-    Retired,
+    /// Left out of the newest configuration that it knows. It tells those who are in it, until they are heard
+    /// to take part: perhaps nobody else can hand them the state that it begins with.
+    Retired {
+        joined: BTreeSet<NodeId>,
+    },
     /// The crate panicked: nothing it says can be trusted until it starts again from its disk.
     Failed,
 }
 
-/// A read that waits for its place in the log.
-#[derive(Clone, Copy, Debug)]
-pub struct Waiting {
-    id: RequestId,
+/// A read that waits for its place in the log, with all attempts of it.
+#[derive(Clone, Debug)]
+struct Waiting {
     entry: Entry,
+    requests: Vec<RequestId>,
 }
 
 /// A replica.
@@ -55,8 +58,10 @@ pub struct Replica {
     /// What is decided, applied.
     pub(super) store: Store,
     pub(super) desk: Desk,
-    /// Reads in the log, by the length of the history that ends with them.
+    /// Reads in the log, by their index.
     reads: BTreeMap<u64, Waiting>,
+    /// Their indices by client and number, so that one is not proposed again at each attempt.
+    read_at: BTreeMap<(ClientId, u32), u64>,
     /// The ballot that this replica leads in its accept phase.
     pub(super) led: Option<Ballot>,
     pub(super) leader: Option<NodeId>,
@@ -86,6 +91,7 @@ impl Replica {
             store: Store::default(),
             desk: Desk::default(),
             reads: BTreeMap::new(),
+            read_at: BTreeMap::new(),
             led: None,
             leader: None,
             next_write: 0,
@@ -101,7 +107,8 @@ impl Replica {
         self.store = image.snapshot.as_ref().map_or_else(Store::default, |state| (*state.store()).clone());
         self.leader = None;
         if !self.configuration.holds(self.me) {
-            self.part = Part::Retired;
+            self.part = Part::Retired { joined: BTreeSet::new() };
+            cx.set_timer(Timer::Tick, self.config.options.election_timeout);
             return Ok(());
         }
         let pid = self.configuration.pid(self.me.node).expect("a member has a number");
@@ -225,9 +232,12 @@ impl Replica {
         let answer = entry.apply(&mut self.store);
         let waiting = match entry.what {
             What::Write(command) => self.desk.applied(command.write()),
-            What::Read { .. } => {
-                let mine = self.reads.remove(&self.store.tip().length).filter(|waiting| waiting.entry == *entry);
-                mine.map(|waiting| waiting.id).into_iter().collect()
+            What::Read { client, number, .. } => {
+                let mine = self.reads.remove(&entry.at).filter(|waiting| waiting.entry == *entry);
+                if mine.is_some() {
+                    self.read_at.remove(&(client, number));
+                }
+                mine.map_or_else(Vec::new, |waiting| waiting.requests)
             }
         };
         for id in waiting {
@@ -268,7 +278,8 @@ impl Replica {
     pub(super) fn unseat(&mut self, cx: &mut Cx<'_>) {
         self.led = None;
         self.pending = None;
-        let reads = std::mem::take(&mut self.reads).into_values().map(|waiting| waiting.id);
+        self.read_at.clear();
+        let reads = std::mem::take(&mut self.reads).into_values().flat_map(|waiting| waiting.requests);
         let hint = self.hint();
         for id in self.desk.clear().into_iter().chain(reads) {
             cx.reply(id, Outcome::Unfinished { hint });
@@ -280,7 +291,7 @@ impl Replica {
         let other = |node: &NodeId| *node != self.me.node;
         match &self.part {
             Part::Member(omni, _) => self.configuration.node(omni.get_promise().pid).filter(other),
-            Part::Retired => self.configuration.members.first().map(|member| member.node),
+            Part::Retired { .. } => self.configuration.members.first().map(|member| member.node),
             Part::Lost { .. } | Part::Failed => None,
         }
     }
@@ -288,7 +299,7 @@ impl Replica {
     pub(super) fn request(&mut self, id: RequestId, request: &Request, cx: &mut Cx<'_>) {
         let Part::Member(_, disk) = &self.part else {
             let outcome = match self.part {
-                Part::Retired => Outcome::Redirect { hint: self.hint() },
+                Part::Retired { .. } => Outcome::Redirect { hint: self.hint() },
                 _ => Outcome::Refused,
             };
             return cx.reply(id, outcome);
@@ -313,12 +324,16 @@ impl Replica {
             let outcome = self.done(Answer::Read { digest: cell.digest, bytes: cell.bytes });
             return cx.reply(id, outcome);
         }
-        let what = What::Read { client: request.client, number: request.number, key };
-        if let Some(entry) = self.propose(what, cx) {
-            self.reads.insert(entry.at + 1, Waiting { id, entry });
-        } else {
-            cx.reply(id, Outcome::Unfinished { hint: self.hint() });
+        let name = (request.client, request.number);
+        if let Some(waiting) = self.read_at.get(&name).and_then(|at| self.reads.get_mut(at)) {
+            return waiting.requests.push(id);
         }
+        let what = What::Read { client: request.client, number: request.number, key };
+        let Some(entry) = self.propose(what, cx) else {
+            return cx.reply(id, Outcome::Unfinished { hint: self.hint() });
+        };
+        self.read_at.insert(name, entry.at);
+        self.reads.insert(entry.at, Waiting { entry, requests: vec![id] });
     }
 
     fn write_request(&mut self, id: RequestId, request: &Request, cx: &mut Cx<'_>) {

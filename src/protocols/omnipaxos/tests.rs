@@ -69,7 +69,9 @@ pub(super) fn describe(message: &Message) -> String {
         },
         Message::Identify | Message::Lacks => String::new(),
         Message::Identity { identity } => if *identity == 0 { "as installed" } else { "new" }.to_owned(),
-        Message::Newer { configuration } => format!("configuration {configuration}"),
+        Message::Newer { configuration } | Message::Joined { configuration } => {
+            format!("configuration {configuration}")
+        }
         Message::Handover { configuration, store } => {
             format!("configuration {}, a state of {}", configuration.id, store.tip().length)
         }
