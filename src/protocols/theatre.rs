@@ -176,10 +176,15 @@ impl<M: Machine> Theatre<M> {
     }
 
     pub fn step(&mut self, node: NodeId, input: Input<M>) {
+        self.with(node, |machine, cx| machine.step(input, cx));
+    }
+
+    /// Does something to a running machine that no input does.
+    pub fn with(&mut self, node: NodeId, act: impl FnOnce(&mut M, &mut Context<'_, M>)) {
         let seat = &mut self.seats[node.index()];
         let Some(machine) = &mut seat.machine else { return };
         let mut effects = Vec::new();
-        machine.step(input, &mut Context { now: self.now, wall: self.now, rng: &mut seat.rng, effects: &mut effects });
+        act(machine, &mut Context { now: self.now, wall: self.now, rng: &mut seat.rng, effects: &mut effects });
         self.apply(node, effects);
     }
 

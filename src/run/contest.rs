@@ -5,7 +5,9 @@ use std::rc::Rc;
 use super::Probe;
 use crate::id::NodeId;
 use crate::machine::Machine;
-use crate::protocols::{Group, optimistic, raft, static_primary};
+use crate::protocols::{
+    Group, dynamic_voting, lazy_consensus, omnipaxos, optimistic, raft, static_primary, viewstamped,
+};
 use crate::time::Duration;
 use crate::workload::Service;
 use crate::world::topology::Topology;
@@ -130,4 +132,15 @@ fn raft_promises(options: &raft::Options) -> Promises {
         survives: if keeps_disks { Survives::Minority } else { Survives::NoLostDisk },
         ..Promises::MAJORITY
     }
+}
+
+pub fn omnipaxos(options: &omnipaxos::Options) -> Contest<'_, omnipaxos::Replica> {
+    let survives = match options.after_disk_loss {
+        raft::AfterDiskLoss::StayOut => Survives::Minority,
+        // An empty member takes part in majorities under an identity that had promised and accepted.
+        raft::AfterDiskLoss::RejoinEmpty => Survives::NoLostDisk,
+    };
+    let fresh_reads = options.reads == omnipaxos::Reads::Log;
+    let promises = Promises { survives, fresh_reads, ..Promises::MAJORITY };
+    Contest::new(|group| Rc::new(omnipaxos::Config { options: options.clone(), group, mutation: None }), promises)
 }

@@ -165,6 +165,7 @@ fn enter(
             Ok(drive(scenario, label, seed, keep, probe, &contest::static_primary(options)))
         }
         Kind::Raft(options) => Ok(drive(scenario, label, seed, keep, probe, &contest::raft(options, None))),
+        Kind::OmniPaxos(options) => Ok(drive(scenario, label, seed, keep, probe, &contest::omnipaxos(options))),
         other => Err(NotBuilt(other.name())),
     }
 }

@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod omnipaxos;
 mod raft;
 mod static_primary;
 

@@ -6,7 +6,7 @@ pub const KINDS: &[&Record] =
     &[&OPTIMISTIC, &RAFT, &OMNIPAXOS, &VIEWSTAMPED, &STATIC_PRIMARY, &LAZY_CONSENSUS, &DYNAMIC_VOTING];
 
 /// Kinds that run already.
-pub const BUILT: &[&str] = &["optimistic", "static-primary", "raft"];
+pub const BUILT: &[&str] = &["omnipaxos", "optimistic", "raft", "static-primary"];
 
 /// Where a kind comes from.
 pub fn source(kind: &str) -> &'static str {
