@@ -149,6 +149,17 @@ pub enum Note {
     /// A message or record was refused.
     Refused(&'static str),
     ReplicaSet(Vec<NodeId>),
+    /// This replica advances to a view that has no primary yet.
+    ViewChange {
+        view: u64,
+    },
+    /// A state of this many entries, from another replica, replaces the history of this one.
+    Snapshot {
+        length: u64,
+    },
+    /// Its disk was lost: it takes part again once it knows what it may have promised.
+    Recovering,
+    Recovered,
 }
 
 /// Why a machine cannot start from its log.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::Probe;
 use crate::id::NodeId;
 use crate::machine::Machine;
-use crate::protocols::{Group, optimistic, static_primary};
+use crate::protocols::{Group, optimistic, static_primary, viewstamped};
 use crate::time::Duration;
 use crate::workload::Service;
 use crate::world::topology::Topology;
@@ -109,4 +109,9 @@ fn each<'a, M: Machine>(config: impl Fn(Group) -> M::Config + 'a, promises: Prom
 pub fn static_primary(options: &static_primary::Options) -> Contest<'_, static_primary::Replica> {
     let promises = Promises { on_every_member: true, ..Promises::MAJORITY };
     each(|group| Rc::new(static_primary::Config { options: options.clone(), group }), promises)
+}
+
+pub fn viewstamped(options: &viewstamped::Options) -> Contest<'_, viewstamped::Replica> {
+    let config = |group| viewstamped::Config { options: options.clone(), group, mutation: None };
+    each(move |group| Rc::new(config(group)), Promises::MAJORITY)
 }

@@ -100,6 +100,10 @@ impl Lines {
             Note::Corrected(why) => ("corrected", json!({ "why": why })),
             Note::Refused(why) => ("refused", json!({ "why": why })),
             Note::ReplicaSet(nodes) => ("replica-set", json!({ "nodes": names(nodes) })),
+            Note::ViewChange { view } => ("view-change", json!({ "epoch": view })),
+            Note::Snapshot { length } => ("snapshot", json!({ "length": length })),
+            Note::Recovering => ("recovering", json!({})),
+            Note::Recovered => ("recovered", json!({})),
         };
         let line = json!({
             "t_ns": at.as_nanos(),

@@ -164,6 +164,7 @@ fn enter(
         Kind::StaticPrimary(options) => {
             Ok(drive(scenario, label, seed, keep, probe, &contest::static_primary(options)))
         }
+        Kind::Viewstamped(options) => Ok(drive(scenario, label, seed, keep, probe, &contest::viewstamped(options))),
         other => Err(NotBuilt(other.name())),
     }
 }
