@@ -21,7 +21,7 @@ impl Replica {
             return cx.note(Note::Refused("a reconfiguration to a group that cannot be, or is"));
         }
         let start = self.log.end() + 1;
-        let next = Configuration { epoch: self.view.epoch + 1, members, start };
+        let next = Configuration { epoch: self.view.epoch + 1, members, start, ordered: self.view };
         self.order(Entry::Reconfiguration(Rc::new(next)), cx);
     }
 
@@ -45,8 +45,8 @@ impl Replica {
         self.last_normal = self.view;
         self.epochs = epochs.clone();
         let opening = self.write_state(self.log.end(), Some(epochs), cx);
-        self.enter_normal(opening, cx);
         self.greet_epoch(cx);
+        self.enter_normal(opening, cx);
         if led {
             for node in self.epochs.added() {
                 self.send_durably(node, Message::StartEpoch { epochs: self.epochs.clone() }, cx);
@@ -58,21 +58,16 @@ impl Replica {
     fn greet_epoch(&mut self, cx: &mut Cx<'_>) {
         self.started.clear();
         cx.note(Note::ReplicaSet(self.epochs.current.members.clone()));
-        if !self.epochs.current.has(self.me()) {
-            return self.retire(cx);
-        }
-        for node in self.epochs.replaced() {
-            self.send_durably(node, Message::EpochStarted { epoch: self.view.epoch }, cx);
+        if self.epochs.current.has(self.me()) {
+            for node in self.epochs.replaced() {
+                self.send_durably(node, Message::EpochStarted { epoch: self.view.epoch }, cx);
+            }
         }
     }
 
     /// Section 7.3: a replaced replica stays for those who need its state.
     pub(super) fn retire(&mut self, cx: &mut Cx<'_>) {
         self.standing = Standing::Retired;
-        self.coming = None;
-        self.behind = None;
-        self.early.clear();
-        self.change.end();
         cx.cancel_timer(Timer::Silence);
         cx.note(Note::SteppedDown { why: "it is not in the group of this epoch" });
     }
@@ -137,6 +132,9 @@ impl Replica {
         if epochs.current.epoch == self.view.epoch && self.standing == Standing::Normal {
             // Its answer was lost.
             self.send_durably(from, Message::EpochStarted { epoch: self.view.epoch }, cx);
+        } else if self.has_the_end_before(&epochs) {
+            // That the epoch began says that the operation is committed, which is all that was missing.
+            self.commit_to(epochs.current.start, cx);
         } else if epochs.current.epoch > known {
             self.resign(None, cx);
             self.standing = Standing::Transitioning;
@@ -146,6 +144,14 @@ impl Replica {
             cx.cancel_timer(Timer::Silence);
             self.ask_epoch(from, cx);
         }
+    }
+
+    /// The log has the operation that began this epoch, the next one; so it has all before it.
+    fn has_the_end_before(&self, epochs: &Epochs) -> bool {
+        let part = matches!(self.standing, Standing::Normal | Standing::ViewChange | Standing::Transitioning);
+        let end = self.log.get(epochs.current.start);
+        part && epochs.current.epoch == self.view.epoch + 1
+            && matches!(end, Some(Entry::Reconfiguration(next)) if *next == epochs.current)
     }
 
     fn ask_epoch(&self, node: NodeId, cx: &mut Cx<'_>) {

@@ -16,6 +16,8 @@ pub struct Configuration {
     pub members: Vec<NodeId>,
     /// The op-number of the reconfiguration that ended the epoch before.
     pub start: u64,
+    /// The view in which it was ordered. Who has the same operation has the same log before it.
+    pub ordered: View,
 }
 
 impl Configuration {
@@ -47,7 +49,7 @@ pub struct Epochs {
 
 impl Epochs {
     pub fn first(members: Vec<NodeId>) -> Self {
-        let first = Rc::new(Configuration { epoch: 0, members, start: 0 });
+        let first = Rc::new(Configuration { epoch: 0, members, start: 0, ordered: View::default() });
         Self { current: first.clone(), previous: first }
     }
     /// Replicas of the epoch before that are not in this one.
@@ -79,7 +81,7 @@ impl Entry {
         match self {
             Self::Op(command) => command.bytes(),
             Self::Read { .. } => 24 + 36,
-            Self::Reconfiguration(configuration) => 24 + 8 * configuration.members.len() as u32,
+            Self::Reconfiguration(configuration) => 40 + 8 * configuration.members.len() as u32,
         }
     }
     /// Names an operation that does not change the state.
@@ -174,7 +176,8 @@ impl Log {
     /// What a replica that has everything up to `op` lacks: operations, after a checkpoint if they are gone.
     pub fn part(&self, op: u64, checkpoint: &Rc<Store>) -> Part {
         if op >= self.base {
-            return Part { image: None, after: op, entries: self.after(op) };
+            // Not beyond the end: a part says where the log ends.
+            return Part { image: None, after: op.min(self.end()), entries: self.after(op) };
         }
         let after = checkpoint.tip().length;
         Part { image: Some(checkpoint.clone()), after, entries: self.after(after) }

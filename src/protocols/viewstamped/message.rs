@@ -126,7 +126,7 @@ fn part_bytes(part: &Part) -> u64 {
 }
 
 fn configuration_bytes(configuration: &Configuration) -> u64 {
-    16 + 8 * configuration.members.len() as u64
+    32 + 8 * configuration.members.len() as u64
 }
 
 fn epochs_bytes(epochs: &Epochs) -> u64 {

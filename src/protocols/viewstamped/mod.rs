@@ -6,11 +6,11 @@
 //!
 //! | section | here |
 //! |---|---|
-//! | 4.1 normal operation | [`normal`]: Prepare, PrepareOk, Commit |
-//! | 4.2 view changes, 5.3 with the end of the log only | [`change`]: StartViewChange, DoViewChange, StartView |
-//! | 4.3 recovery, 5.1 from a checkpoint | [`recovery`]: Recovery, RecoveryResponse |
-//! | 5.1 checkpoints, 5.2 state transfer | [`transfer`]: GetState, NewState |
-//! | 7 reconfiguration | [`epoch`]: StartEpoch, EpochStarted |
+//! | 4.1 normal operation | `normal`: Prepare, PrepareOk, Commit |
+//! | 4.2 view changes, 5.3 with the end of the log only | `change`: StartViewChange, DoViewChange, StartView |
+//! | 4.3 recovery, 5.1 from a checkpoint | `recovery`: Recovery, RecoveryResponse |
+//! | 5.1 checkpoints, 5.2 state transfer | `transfer`: GetState, NewState |
+//! | 7 reconfiguration | `epoch`: StartEpoch, EpochStarted |
 //!
 //! What the papers leave to whoever builds it, and how it is here:
 //!
@@ -232,8 +232,13 @@ impl Replica {
     fn beat(&mut self, cx: &mut Cx<'_>) {
         cx.set_timer(Timer::Beat, self.config.options.heartbeat);
         match self.standing {
-            Standing::Normal if self.leads() => self.primary_beats(cx),
-            Standing::Normal => self.ask_again(cx),
+            Standing::Normal => {
+                if self.leads() {
+                    self.primary_beats(cx);
+                }
+                // A primary, too, if there is a later view.
+                self.ask_again(cx);
+            }
             Standing::ViewChange => {
                 self.repeat_view_change(cx);
                 self.ask_again(cx);

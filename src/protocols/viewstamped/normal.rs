@@ -1,6 +1,6 @@
 //! Section 4.1, normal operation: the primary orders operations, backups hold them, f + 1 copies commit.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use super::log::Entry;
@@ -32,8 +32,10 @@ pub struct Lead {
     reads: VecDeque<(u64, RequestId, u32)>,
     /// The op-number at the last beat: what is not committed since then is repeated.
     marked: u64,
-    /// Something was prepared since the last beat.
-    spoke: bool,
+    /// Backups that answered since the last beat.
+    heard: BTreeSet<NodeId>,
+    /// The commit-number that was told with the last Prepare since the last beat.
+    said: Option<u64>,
     pub told: (View, u64),
 }
 
@@ -79,8 +81,8 @@ impl Replica {
         self.log.push(entry);
         self.write_state(after, None, cx);
         if self.lead.opening.is_none() {
-            self.lead.spoke = true;
             let (view, entries, commit) = (self.view, self.log.after(after), self.commit());
+            self.lead.said = Some(commit);
             for node in self.epochs.current.others(self.me()) {
                 cx.send(node, Message::Prepare { view, after, entries: entries.clone(), commit });
             }
@@ -178,6 +180,7 @@ impl Replica {
         if op > end {
             return cx.note(Note::Refused("a PrepareOk beyond the log"));
         }
+        self.lead.heard.insert(from);
         if op > *held {
             *held = op;
             self.advance(cx);
@@ -256,6 +259,9 @@ impl Replica {
         self.behind = None;
         self.early.clear();
         self.change.end();
+        if !self.epochs.current.has(self.me()) {
+            return self.retire(cx);
+        }
         if !self.leads() {
             cx.note(Note::Follows(self.primary()));
             return self.listen(cx);
@@ -263,7 +269,6 @@ impl Replica {
         let me = self.me();
         self.lead.opening = Some(opening);
         self.lead.held = self.epochs.current.others(me).map(|node| (node, 0)).collect();
-        self.lead.marked = self.log.end();
         cx.cancel_timer(Timer::Silence);
     }
 
@@ -273,11 +278,12 @@ impl Replica {
         let current = self.epochs.current.clone();
         let (epoch, me) = (self.view.ordinal(), self.me());
         cx.note(Note::Installed { epoch, coordinator: me, members: current.members.clone() });
+        self.lead.marked = self.log.end();
         if self.view.number > 0 {
             self.tell_start_view(cx);
+        } else {
+            self.primary_beats(cx);
         }
-        self.lead.spoke = false;
-        self.primary_beats(cx);
     }
 
     /// A backup waits for its primary.
@@ -291,18 +297,21 @@ impl Replica {
             return;
         }
         let (view, commit) = (self.view, self.commit());
-        let until = self.lead.marked.min(commit + WINDOW);
         for (&node, &held) in &self.lead.held {
             let after = held.max(commit);
+            // Of whom nothing is heard gets one, to see whether it is there.
+            let window = if self.lead.heard.contains(&node) { WINDOW } else { 1 };
+            let until = self.lead.marked.min(after + window);
             if after < until {
                 let entries = self.log.span(after, until);
                 cx.send(node, Message::Prepare { view, after, entries, commit });
-            } else if !self.lead.spoke {
+            } else if self.lead.said.is_none_or(|said| said < commit) {
                 cx.send(node, Message::Commit { view, commit });
             }
         }
         self.lead.marked = self.log.end();
-        self.lead.spoke = false;
+        self.lead.said = None;
+        self.lead.heard.clear();
     }
 
     /// Leads no more: what it has in hand may yet take effect.

@@ -88,16 +88,12 @@ impl Replica {
         if whole.log.entries.last().is_some_and(ends) {
             return;
         }
-        let takes_part = current.has(me);
         self.view = view;
         if self.adopt(view, &whole.log, whole.commit, Some(epochs), cx) {
             self.responses = Responses::default();
             // The first record on the new disk replaces what is not there: it marks the disk as the service's.
             self.write_image(cx);
             cx.note(Note::Recovered);
-            if !takes_part {
-                self.retire(cx);
-            }
         }
     }
 }

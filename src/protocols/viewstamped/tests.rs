@@ -132,3 +132,165 @@ fn disks_a_crash_of_all_forgets_nothing() {
 fn disks_a_primary_that_starts_again_changes_the_view() {
     transcript("disks-primary-restarts", 3, 100);
 }
+
+/// A few thousand moments of everything at once, reconfigurations among it, on a stage where each is known.
+mod at_random {
+    use super::configs;
+    use crate::id::NodeId;
+    use crate::machine::{Machine, RequestId};
+    use crate::op::{Outcome, WriteKey};
+    use crate::protocols::theatre::{Theatre, write};
+    use crate::protocols::viewstamped::Replica;
+    use crate::rng::Stream;
+
+    const NODES: u64 = 5;
+
+    struct Drill {
+        theatre: Theatre<Replica>,
+        stream: Stream,
+        asked: Vec<(RequestId, WriteKey)>,
+        /// The only one that ever loses its disk: a group of three survives no second.
+        unlucky: u64,
+    }
+
+    impl Drill {
+        fn new(seed: u64) -> Self {
+            let mut stream = Stream::new(seed, "viewstamped at random", &[]);
+            let unlucky = stream.below(NODES);
+            Self { theatre: Theatre::new(configs(5, 5), |_| String::new()), stream, asked: Vec::new(), unlucky }
+        }
+
+        fn node(&mut self) -> u64 {
+            self.stream.below(NODES)
+        }
+
+        fn write(&mut self, node: u64) {
+            let client = self.asked.len() as u32;
+            let request = write(client, 1);
+            let id = self.theatre.ask(NodeId(node as u32), request);
+            self.asked.push((id, request.write_key()));
+        }
+
+        fn group(&mut self) -> String {
+            let mut nodes: Vec<u64> = (0..NODES).collect();
+            self.stream.shuffle(&mut nodes);
+            nodes.truncate(3 + self.stream.below(3) as usize);
+            nodes.iter().map(|node| format!("n{node} ")).collect()
+        }
+
+        fn step(&mut self) {
+            let (a, b) = (self.node(), self.node());
+            let down = self.theatre.machine(NodeId(a as u32)).is_none();
+            match self.stream.below(16) {
+                0 if a != b => self.theatre.command(&format!("cut n{a} n{b}")),
+                1 if a != b => self.theatre.command(&format!("cut n{a} -> n{b}")),
+                2 | 3 => self.theatre.command("heal"),
+                4 if !down => self.theatre.command(&format!("crash n{a}")),
+                5 if !down && self.stream.chance(0.3) => {
+                    let unlucky = self.unlucky;
+                    self.theatre.command(&format!("wipe n{unlucky}"));
+                }
+                6 => self.theatre.command(&format!("hold n{a}")),
+                7 => self.theatre.command(&format!("sync n{a}")),
+                8 => {
+                    let group = self.group();
+                    self.theatre.command(&format!("reconfigure n{a} {group}"));
+                }
+                9 | 10 if down => self.theatre.command(&format!("boot n{a}")),
+                _ => {
+                    self.write(a);
+                    let millis = [1, 15, 60, 500, 4_000][self.stream.below(5) as usize];
+                    self.theatre.run(millis);
+                }
+            }
+        }
+
+        /// Of any two committed histories one is a prefix of the other.
+        fn agree(&self) -> Result<(), String> {
+            let machines: Vec<&Replica> =
+                self.theatre.nodes().iter().filter_map(|&n| self.theatre.machine(n)).collect();
+            for one in &machines {
+                for other in machines.iter().filter(|other| other.tip().length >= one.tip().length) {
+                    if !other.covers(one.tip()) {
+                        return Err(format!("n{} and n{} differ", one.me().0, other.me().0));
+                    }
+                }
+            }
+            Ok(())
+        }
+
+        fn play(&mut self) -> Result<(), String> {
+            for at in 0..150 {
+                self.step();
+                self.agree().map_err(|what| format!("step {at}: {what}"))?;
+            }
+            self.end().map_err(|what| format!("at the end: {what}"))
+        }
+
+        fn states(&self) -> String {
+            let state = |node| match self.theatre.machine(node) {
+                None => "down".into(),
+                Some(one) => format!(
+                    "{:?} in {:?}, normal in {:?}, commit {} of {}, group {:?}, coming {:?}",
+                    one.standing,
+                    one.view,
+                    one.last_normal,
+                    one.commit(),
+                    one.log.end(),
+                    one.epochs.current.members,
+                    one.coming
+                ),
+            };
+            self.theatre.nodes().into_iter().map(|node| format!("\n  n{}: {}", node.0, state(node))).collect()
+        }
+
+        /// Everything is well again: there is one primary, it has every acknowledged write, and all follow it.
+        fn end(&mut self) -> Result<(), String> {
+            self.theatre.command("heal");
+            for node in 0..NODES {
+                self.theatre.command(&format!("sync n{node}"));
+                if self.theatre.machine(NodeId(node as u32)).is_none() {
+                    self.theatre.command(&format!("boot n{node}"));
+                }
+            }
+            self.theatre.run(90_000);
+            let leader = self.theatre.leader().ok_or_else(|| format!("no primary, or two:{}", self.states()))?;
+            self.write(u64::from(leader.0));
+            self.theatre.run(2_000);
+            self.agree()?;
+            let primary = self.theatre.machine(leader).ok_or("its primary is down")?;
+            let done = |id| matches!(self.theatre.outcome(id), Some(Outcome::Done(_)));
+            if let Some((_, key)) = self.asked.iter().find(|&&(id, key)| done(id) && !primary.applied(key)) {
+                return Err(format!("{key:?} was acknowledged, and is lost"));
+            }
+            if !self.asked.last().is_some_and(|&(id, _)| done(id)) {
+                return Err(format!("the primary is stuck:{}", self.states()));
+            }
+            let follows = |one: &Replica| (one.view(), one.tip()) == (primary.view(), primary.tip());
+            let group = &primary.epochs.current.members;
+            match group.iter().find(|&&node| !self.theatre.machine(node).is_some_and(follows)) {
+                Some(node) => Err(format!("n{} does not follow:{}", node.0, self.states())),
+                None => Ok(()),
+            }
+        }
+    }
+
+    #[test]
+    fn epochs_views_and_recoveries_keep_one_history() {
+        let (mut epochs, mut acknowledged, mut wrong) = (0, 0, Vec::new());
+        for seed in 0..400 {
+            let mut drill = Drill::new(seed);
+            if let Err(what) = drill.play() {
+                wrong.push(format!("seed {seed}: {what}"));
+                continue;
+            }
+            let machines = drill.theatre.nodes().into_iter().filter_map(|node| drill.theatre.machine(node));
+            epochs += machines.map(|one| one.view.epoch).max().unwrap_or(0);
+            let done = drill.theatre.replies.iter().filter(|(.., outcome)| matches!(outcome, Outcome::Done(_)));
+            acknowledged += done.count();
+        }
+        assert!(wrong.is_empty(), "{} of 400 seeds:\n{}", wrong.len(), wrong.join("\n"));
+        println!("{epochs} epochs, {acknowledged} writes acknowledged");
+        assert!(epochs > 400 && acknowledged > 4_000, "{epochs} epochs, {acknowledged} writes: a drill of nothing");
+    }
+}

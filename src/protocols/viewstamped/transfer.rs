@@ -60,15 +60,24 @@ impl Replica {
                 let (view, log, commit) = (self.view, self.log.part(op, &self.checkpoint), self.commit());
                 cx.send(from, Message::NewState { view, log, commit });
             }
-            Standing::Retired if !self.is_released() => {
-                let (view, log, commit) = (self.view, self.log.part(op, &self.checkpoint), self.commit());
-                cx.send(from, Message::NewState { view, log, commit });
-            }
             // Section 5.3: the primary of the new view needs more than the end of the log.
             Standing::ViewChange if view == self.view && from == self.primary() => self.vote(op, cx),
+            // A group that cannot end its view change without the new ones must not keep them waiting for it.
+            Standing::ViewChange if op < self.epochs.current.start => self.tell_beginning(from, op, cx),
+            Standing::Retired if !self.is_released() => self.tell_beginning(from, op, cx),
             Standing::Transitioning => self.tell_epoch(from, cx),
             _ => {}
         }
+    }
+
+    /// The state with which this epoch began: a replica that has it is in view 0, and has promised nothing yet.
+    fn tell_beginning(&self, to: NodeId, op: u64, cx: &mut Cx<'_>) {
+        let Part { image, after, entries } = self.log.part(op, &self.checkpoint);
+        let commit = self.epochs.current.start.max(after);
+        let known = entries.len().min((commit - after) as usize);
+        let log = Part { image, after, entries: entries[..known].into() };
+        let view = View { epoch: self.view.epoch, number: 0 };
+        cx.send(to, Message::NewState { view, log, commit });
     }
 
     pub(super) fn new_state(&mut self, view: View, log: &Part, commit: u64, cx: &mut Cx<'_>) {
