@@ -25,7 +25,7 @@ use crate::workload::{Clients, Plan};
 use crate::world::fault::Action;
 use crate::world::{Replicas, ServiceSpec, World, WorldConfig};
 
-pub use self::contest::{Contest, Promises, Survives, groups};
+pub use self::contest::{Configs, Contest, Promises, Survives, groups};
 use self::lines::{Lines, Names};
 use self::stage::{AFTER_CORRUPTION, OBSERVE_EVERY, Seat, Stage};
 
