@@ -29,7 +29,8 @@
 //!
 //! Whoever hears StartViewChange joins, as the paper has it, even if its primary is well. So a replica that
 //! cannot hear the primary, and is heard by others, replaces it; where no primary is heard by all who can make
-//! themselves heard, views follow each other without an end. This is the protocol, not a defect of it here.
+//! themselves heard, views follow each other without an end. And a primary that says that it is there, and is
+//! too slow to do its work, is not replaced. This is the protocol, not a defect of it here.
 //!
 //! Known limit of the paper's recovery (Michael et al. 2017, "Recovering Shared Objects Without Stable
 //! Storage"): a replica that lost its disk has also forgotten the StartViewChange messages that it sent. With at

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Config, Message, Options, Replica};
+use super::{Config, Message, Mutation, Options, Replica};
 use crate::protocols::theatre::{groups, play};
 use crate::time::Duration;
 
@@ -41,16 +41,16 @@ fn describe(message: &Message) -> String {
     }
 }
 
-fn configs(count: u32, snapshot_entries: u64) -> Vec<Rc<Config>> {
+fn configs(count: u32, snapshot_entries: u64, mutation: Option<Mutation>) -> Vec<Rc<Config>> {
     let (election_timeout, heartbeat) = (Duration::from_secs(3), Duration::from_millis(300));
     let options = Options { election_timeout, heartbeat, snapshot_entries };
-    let config = |group| Rc::new(Config { options: options.clone(), group, mutation: None });
+    let config = |group| Rc::new(Config { options: options.clone(), group, mutation });
     groups(count).into_iter().map(config).collect()
 }
 
 fn transcript(name: &str, count: u32, snapshot_entries: u64) {
     let path = format!("src/protocols/viewstamped/transcripts/{name}.txt");
-    play::<Replica>(&path, configs(count, snapshot_entries), describe);
+    play::<Replica>(&path, configs(count, snapshot_entries, None), describe);
 }
 
 #[test]
@@ -145,7 +145,7 @@ mod at_random {
     use crate::machine::{Machine, RequestId};
     use crate::op::{Outcome, WriteKey};
     use crate::protocols::theatre::{Theatre, write};
-    use crate::protocols::viewstamped::Replica;
+    use crate::protocols::viewstamped::{Mutation, Replica};
     use crate::rng::Stream;
 
     const NODES: u64 = 5;
@@ -159,10 +159,15 @@ mod at_random {
     }
 
     impl Drill {
-        fn new(seed: u64) -> Self {
+        fn new(seed: u64, mutation: Option<Mutation>) -> Self {
             let mut stream = Stream::new(seed, "viewstamped at random", &[]);
             let unlucky = stream.below(NODES);
-            Self { theatre: Theatre::new(configs(5, 5), |_| String::new()), stream, asked: Vec::new(), unlucky }
+            Self {
+                theatre: Theatre::new(configs(5, 5, mutation), |_| String::new()),
+                stream,
+                asked: Vec::new(),
+                unlucky,
+            }
         }
 
         fn node(&mut self) -> u64 {
@@ -293,7 +298,7 @@ mod at_random {
         let full = std::env::var("FIREDRILL_SWEEP").is_ok_and(|sweep| sweep == "full");
         let seeds: u64 = if full { 4_000 } else { 400 };
         for seed in 0..seeds {
-            let mut drill = Drill::new(seed);
+            let mut drill = Drill::new(seed, None);
             if let Err(what) = drill.play() {
                 wrong.push(format!("seed {seed}: {what}"));
                 continue;
@@ -309,5 +314,15 @@ mod at_random {
             epochs > seeds && acknowledged > 10 * seeds as usize,
             "{epochs} epochs, {acknowledged} writes: a drill of nothing"
         );
+    }
+
+    #[test]
+    fn the_drill_catches_each_defect() {
+        for mutation in [Mutation::AckBeforeCommit, Mutation::RecoverWithoutProtocol] {
+            let wrong: Vec<String> =
+                (0..100).filter_map(|seed| Drill::new(seed, Some(mutation)).play().err()).collect();
+            println!("{mutation:?}: {} of 100, first {:?}", wrong.len(), wrong.first());
+            assert!(!wrong.is_empty(), "{mutation:?} shows in no run");
+        }
     }
 }
