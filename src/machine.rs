@@ -149,6 +149,10 @@ pub enum Note {
     /// A message or record was refused.
     Refused(&'static str),
     ReplicaSet(Vec<NodeId>),
+    /// A state of so much history took the place of the log: its own, or another replica's.
+    Snapshot {
+        length: u64,
+    },
     /// This replica stands for election in a term, or asks whether it might.
     Campaigns {
         term: u64,
@@ -157,10 +161,13 @@ pub enum Note {
     Elected {
         term: u64,
     },
-    /// A snapshot of so much history took the place of the log, its own or the leader's.
-    Snapshot {
-        length: u64,
+    /// This replica advances to a view that has no primary yet.
+    ViewChange {
+        view: u64,
     },
+    /// Its disk was lost: it takes part again once it knows what it may have promised.
+    Recovering,
+    Recovered,
 }
 
 /// Why a machine cannot start from its log.

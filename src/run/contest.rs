@@ -144,3 +144,8 @@ pub fn omnipaxos(options: &omnipaxos::Options) -> Contest<'_, omnipaxos::Replica
     let promises = Promises { survives, fresh_reads, ..Promises::MAJORITY };
     Contest::new(|group| Rc::new(omnipaxos::Config { options: options.clone(), group, mutation: None }), promises)
 }
+
+pub fn viewstamped(options: &viewstamped::Options) -> Contest<'_, viewstamped::Replica> {
+    let config = |group| viewstamped::Config { options: options.clone(), group, mutation: None };
+    Contest::new(move |group| Rc::new(config(group)), Promises::MAJORITY)
+}

@@ -103,6 +103,9 @@ impl Lines {
             Note::Campaigns { term } => ("campaigns", json!({ "term": term })),
             Note::Elected { term } => ("elected", json!({ "term": term })),
             Note::Snapshot { length } => ("snapshot", json!({ "length": length })),
+            Note::ViewChange { view } => ("view-change", json!({ "epoch": view })),
+            Note::Recovering => ("recovering", json!({})),
+            Note::Recovered => ("recovered", json!({})),
         };
         let line = json!({
             "t_ns": at.as_nanos(),

@@ -166,6 +166,7 @@ fn enter(
         }
         Kind::Raft(options) => Ok(drive(scenario, label, seed, keep, probe, &contest::raft(options, None))),
         Kind::OmniPaxos(options) => Ok(drive(scenario, label, seed, keep, probe, &contest::omnipaxos(options))),
+        Kind::Viewstamped(options) => Ok(drive(scenario, label, seed, keep, probe, &contest::viewstamped(options))),
         other => Err(NotBuilt(other.name())),
     }
 }

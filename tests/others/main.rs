@@ -8,6 +8,7 @@ mod common;
 mod omnipaxos;
 mod raft;
 mod static_primary;
+mod viewstamped;
 
 use common::chaos::Kinds;
 use common::contest::{Judgement, drill, judge};
