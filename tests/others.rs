@@ -5,7 +5,7 @@ mod common;
 
 use common::chaos::Kinds;
 use common::contest::{Judgement, drill, judge};
-use firedrill::protocols::static_primary;
+use firedrill::protocols::{lazy_consensus, static_primary};
 use firedrill::scenario::Kind;
 use firedrill::time::Duration;
 use rayon::prelude::*;
@@ -41,4 +41,17 @@ fn sweep(kind: &Kind) {
 fn static_primary_under_chaos() {
     let heartbeat = Duration::from_millis(300);
     sweep(&Kind::StaticPrimary(static_primary::Options { heartbeat, snapshot_entries: 50 }));
+}
+
+fn lazy_options() -> lazy_consensus::Options {
+    lazy_consensus::Options {
+        heartbeat: Duration::from_millis(500),
+        suspect_after: Duration::from_secs(3),
+        snapshot_entries: 50,
+    }
+}
+
+#[test]
+fn lazy_consensus_under_chaos() {
+    sweep(&Kind::LazyConsensus(lazy_options()));
 }

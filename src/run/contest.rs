@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::Probe;
 use crate::id::NodeId;
 use crate::machine::Machine;
-use crate::protocols::{Group, optimistic, static_primary};
+use crate::protocols::{Group, lazy_consensus, optimistic, static_primary};
 use crate::time::Duration;
 use crate::workload::Service;
 use crate::world::topology::Topology;
@@ -109,4 +109,13 @@ fn each<'a, M: Machine>(config: impl Fn(Group) -> M::Config + 'a, promises: Prom
 pub fn static_primary(options: &static_primary::Options) -> Contest<'_, static_primary::Replica> {
     let promises = Promises { on_every_member: true, ..Promises::MAJORITY };
     each(|group| Rc::new(static_primary::Config { options: options.clone(), group }), promises)
+}
+
+/// Semi-passive replication, perhaps with a defect that a test asks for.
+pub fn lazy_consensus(
+    options: &lazy_consensus::Options,
+    mutation: Option<lazy_consensus::Mutation>,
+) -> Contest<'_, lazy_consensus::Replica> {
+    let config = move |group| Rc::new(lazy_consensus::Config { options: options.clone(), group, mutation });
+    each(config, Promises::MAJORITY)
 }

@@ -25,7 +25,7 @@ use crate::workload::{Clients, Plan};
 use crate::world::fault::Action;
 use crate::world::{Replicas, ServiceSpec, World, WorldConfig};
 
-pub use self::contest::{Contest, Promises, Survives, groups};
+pub use self::contest::{Contest, Promises, Survives, groups, lazy_consensus};
 use self::lines::{Lines, Names};
 use self::stage::{AFTER_CORRUPTION, OBSERVE_EVERY, Seat, Stage};
 
@@ -164,6 +164,9 @@ fn enter(
         Kind::StaticPrimary(options) => {
             Ok(drive(scenario, label, seed, keep, probe, &contest::static_primary(options)))
         }
+        Kind::LazyConsensus(options) => {
+            Ok(drive(scenario, label, seed, keep, probe, &contest::lazy_consensus(options, None)))
+        }
         other => Err(NotBuilt(other.name())),
     }
 }
@@ -178,6 +181,17 @@ pub fn run_machine<M: Machine>(
     contest: &Contest<'_, M>,
 ) -> RunResult {
     drive(scenario, label, seed, keep, None, contest).0
+}
+
+/// As [`run_machine`], with what checkers need kept in memory.
+pub fn run_machine_examined<M: Machine>(
+    scenario: &Scenario,
+    label: &str,
+    seed: u64,
+    keep: Keep,
+    contest: &Contest<'_, M>,
+) -> (RunResult, Examined) {
+    drive(scenario, label, seed, keep, Some(&Probe::default()), contest)
 }
 
 /// What a test does to a run beyond its scenario.
