@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::Probe;
 use crate::id::NodeId;
 use crate::machine::Machine;
-use crate::protocols::{Group, lazy_consensus, optimistic, static_primary};
+use crate::protocols::{Group, dynamic_voting, lazy_consensus, optimistic, static_primary};
 use crate::time::Duration;
 use crate::workload::Service;
 use crate::world::topology::Topology;
@@ -118,4 +118,15 @@ pub fn lazy_consensus(
 ) -> Contest<'_, lazy_consensus::Replica> {
     let config = move |group| Rc::new(lazy_consensus::Config { options: options.clone(), group, mutation });
     each(config, Promises::MAJORITY)
+}
+
+/// Dynamic voting, perhaps with a defect that a test asks for. A view may have shrunk to one replica, so no lost disk
+/// is survived for certain.
+pub fn dynamic_voting(
+    options: &dynamic_voting::Options,
+    mutation: Option<dynamic_voting::Mutation>,
+) -> Contest<'_, dynamic_voting::Replica> {
+    let promises = Promises { on_every_member: true, survives: Survives::NoLostDisk, ..Promises::MAJORITY };
+    let config = move |group| Rc::new(dynamic_voting::Config { options: options.clone(), group, mutation });
+    each(config, promises)
 }

@@ -25,7 +25,7 @@ use crate::workload::{Clients, Plan};
 use crate::world::fault::Action;
 use crate::world::{Replicas, ServiceSpec, World, WorldConfig};
 
-pub use self::contest::{Contest, Promises, Survives, groups, lazy_consensus};
+pub use self::contest::{Contest, Promises, Survives, dynamic_voting, groups, lazy_consensus};
 use self::lines::{Lines, Names};
 use self::stage::{AFTER_CORRUPTION, OBSERVE_EVERY, Seat, Stage};
 
@@ -166,6 +166,9 @@ fn enter(
         }
         Kind::LazyConsensus(options) => {
             Ok(drive(scenario, label, seed, keep, probe, &contest::lazy_consensus(options, None)))
+        }
+        Kind::DynamicVoting(options) => {
+            Ok(drive(scenario, label, seed, keep, probe, &contest::dynamic_voting(options, None)))
         }
         other => Err(NotBuilt(other.name())),
     }

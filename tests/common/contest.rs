@@ -1,8 +1,9 @@
 //! Protocols of one history under seeded chaos, judged by everything that they promise.
 
 use firedrill::check::linearizability::{self, Outcome};
+use firedrill::machine::Machine;
 use firedrill::protocols::{omnipaxos, raft};
-use firedrill::run::{Keep, VerdictOutcome, run_examined};
+use firedrill::run::{Contest, Examined, Keep, RunResult, VerdictOutcome, run_examined, run_machine_examined};
 use firedrill::scenario::{Kind, Protocol, Scenario};
 
 use super::chaos::{Kinds, chaos};
@@ -43,6 +44,16 @@ pub struct Judgement {
 pub fn judge(scenario: &Scenario, seed: u64) -> Judgement {
     let protocol = &scenario.protocols[0];
     let (result, examined) = run_examined(scenario, protocol, seed, Keep::default()).expect("it is built");
+    judgement(&result, &examined, is_linearizable(&protocol.kind))
+}
+
+/// As [`judge`], of a machine with a defect, whose correct form promises linearizable histories.
+pub fn judge_broken<M: Machine>(scenario: &Scenario, seed: u64, contest: &Contest<'_, M>) -> Judgement {
+    let (result, examined) = run_machine_examined(scenario, "broken", seed, Keep::default(), contest);
+    judgement(&result, &examined, true)
+}
+
+fn judgement(result: &RunResult, examined: &Examined, is_linearizable: bool) -> Judgement {
     let violated = result.record.verdicts.iter().filter(|verdict| verdict.outcome == VerdictOutcome::Violated);
     let mut wrong: Vec<String> =
         violated.map(|one| format!("{}: {}", one.check, one.evidence.as_deref().unwrap_or("no evidence"))).collect();
@@ -57,7 +68,7 @@ pub fn judge(scenario: &Scenario, seed: u64) -> Judgement {
     // A majority of disks lost is beyond what any of them survives; the verdicts say so.
     let excused = result.record.verdicts.iter().any(|verdict| verdict.outcome == VerdictOutcome::NotApplicable);
     let mut undecided = false;
-    if is_linearizable(&protocol.kind) && !excused {
+    if is_linearizable && !excused {
         match linearizability::check(&examined.history, None, BUDGET) {
             Outcome::Valid => {}
             Outcome::Unknown => undecided = true,

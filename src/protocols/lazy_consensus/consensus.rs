@@ -83,10 +83,9 @@ impl Replica {
         }
         let gathered = self.gathered.entry(round).or_default();
         gathered.insert(from, (estimate, adopted));
-        if round > self.round && gathered.len() + 1 >= self.config.group.majority() {
+        if round > self.round && gathered.len() >= self.config.group.majority() {
             self.enter(round, cx);
         }
-        self.reconsider(cx);
     }
 
     /// Phase 2: this process coordinates the round, and there is a reason to propose.
@@ -280,18 +279,23 @@ impl Replica {
         !self.detector.able() || usable < self.config.group.majority()
     }
 
-    /// Repeats what was not answered.
+    /// Repeats what was not answered, to those who seem to be there.
     pub(super) fn repeat(&mut self, cx: &mut Cx<'_>) {
         if self.learner.is_some() {
             return;
         }
+        let coordinator = self.coordinator();
         if self.proposed {
-            for node in self.config.group.others().filter(|node| !self.acks.contains(node)) {
+            let silent = |node: &NodeId| !self.acks.contains(node) && self.detector.trusts(*node);
+            for node in self.config.group.others().filter(silent) {
                 self.send_proposal(node, cx);
             }
             cx.set_timer(Timer::Repeat, self.config.patience());
-        } else if self.coordinator() != self.me() {
-            self.send_estimate(cx);
+        } else if coordinator != self.me() && self.adopted < self.round && self.round > 1 {
+            if self.detector.eligible(coordinator) {
+                self.send_estimate(cx);
+            }
+            cx.set_timer(Timer::Repeat, self.config.patience());
         }
     }
 }

@@ -170,7 +170,6 @@ impl Replica {
             self.ask(node, cx);
         }
         self.try_to_join(cx);
-        self.reconsider(cx);
     }
 
     /// The state of who is further, whole.
@@ -189,7 +188,6 @@ impl Replica {
             self.checkpoint(None, cx);
         }
         self.try_to_join(cx);
-        self.reconsider(cx);
     }
 
     pub(super) fn take_image(&mut self, cx: &mut Cx<'_>) {

@@ -241,7 +241,6 @@ impl Replica {
                 if self.detector.heard(from, (decided, round), hears_us, able, cx.now) {
                     cx.note(Note::Trusted(from));
                 }
-                self.reconsider(cx);
             }
             Message::Want { decided } => self.tell_decisions(from, decided, cx),
             Message::Decisions { base, values } => self.decisions(from, base, &values, cx),
@@ -258,7 +257,6 @@ impl Replica {
             Message::Ack { instance, round } => self.acked(from, instance, round, cx),
             Message::Nack { instance, round } => {
                 self.detector.is_at(from, instance.saturating_sub(1), round);
-                self.reconsider(cx);
             }
             Message::Decide { instance, round } => self.decide_told(from, instance, round, cx),
         }
@@ -332,6 +330,7 @@ impl Machine for Replica {
             Input::Reconfigure(_) => cx.note(Note::Refused("its replica set never changes")),
             Input::Acknowledged { .. } | Input::LinkUp(_) | Input::LinkDown(_) => {}
         }
+        self.reconsider(cx);
         self.open_round(cx);
         self.hand_over(cx);
     }

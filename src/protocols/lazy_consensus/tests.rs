@@ -41,3 +41,53 @@ fn transcript(name: &str, replicas: u32, snapshot_entries: u64) {
     let configs = groups(replicas).into_iter().map(config).collect();
     play::<Replica>(&format!("src/protocols/lazy_consensus/transcripts/{name}.txt"), configs, describe);
 }
+
+#[test]
+fn one_replica_executes_a_request() {
+    transcript("one-executes", 3, 100);
+}
+
+#[test]
+fn a_crashed_coordinator_costs_a_round() {
+    transcript("the-coordinator-crashes", 3, 100);
+}
+
+#[test]
+fn a_wrong_suspicion_excludes_nobody() {
+    transcript("a-wrong-suspicion", 3, 100);
+}
+
+#[test]
+fn a_minority_waits() {
+    transcript("a-minority-waits", 5, 100);
+}
+
+#[test]
+fn who_lost_its_disk_votes_only_where_it_cannot_have_voted() {
+    transcript("a-lost-disk", 3, 100);
+}
+
+#[test]
+fn a_lagging_replica_is_sent_the_state() {
+    transcript("a-lagging-replica", 3, 2);
+}
+
+#[test]
+fn after_a_crash_of_all_the_same_value_is_proposed() {
+    transcript("all-crash", 3, 100);
+}
+
+#[test]
+fn a_value_that_nobody_adopted_is_not_decided() {
+    transcript("a-value-nobody-adopted", 3, 100);
+}
+
+#[test]
+fn along_a_chain_a_process_in_the_middle_coordinates() {
+    transcript("a-chain", 5, 100);
+}
+
+#[test]
+fn of_two_estimates_the_one_adopted_later_is_proposed() {
+    transcript("the-latest-estimate", 5, 100);
+}

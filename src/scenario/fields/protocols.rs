@@ -6,7 +6,7 @@ pub const KINDS: &[&Record] =
     &[&OPTIMISTIC, &RAFT, &OMNIPAXOS, &VIEWSTAMPED, &STATIC_PRIMARY, &LAZY_CONSENSUS, &DYNAMIC_VOTING];
 
 /// Kinds that run already.
-pub const BUILT: &[&str] = &["optimistic", "static-primary", "lazy-consensus"];
+pub const BUILT: &[&str] = &["optimistic", "static-primary", "lazy-consensus", "dynamic-voting"];
 
 /// Where a kind comes from.
 pub fn source(kind: &str) -> &'static str {
