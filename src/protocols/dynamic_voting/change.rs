@@ -72,12 +72,16 @@ impl Replica {
     }
 
     /// Who is to change the view, if anybody: the primary of the latest one while it can form any, else the first
-    /// by placement who can.
-    fn is_chief(&self) -> bool {
+    /// by placement who can. Who is held down is passed over: a replica whose disk answers now and then is trusted now
+    /// and then, and must not take the lead back each time.
+    fn is_chief(&self, now: LocalTime) -> bool {
         let own = self.standing();
         let latest = view::latest(self.detector.trusted().map(|(_, _, standing)| standing).chain([&own]));
         let Some(primary) = latest.map(|view| view.primary) else { return false };
-        let able = |node: NodeId| self.detector.trusted().any(|(peer, about, _)| peer == node && about.able);
+        let able = |node: NodeId| {
+            let able = self.detector.trusted().any(|(peer, about, _)| peer == node && about.able);
+            able && !self.detector.is_held(node, now)
+        };
         if primary == self.me() || able(primary) {
             return primary == self.me();
         }
@@ -88,7 +92,7 @@ impl Replica {
     fn wished(&self, cx: &Cx<'_>) -> Option<Vec<NodeId>> {
         let left = self.promised > self.number();
         let others_turn = left && cx.now.since(self.promised_at) < self.config.deadline().saturating_mul(2);
-        if others_turn || !self.detector.has_looked_around() || !self.may_form(None) || !self.is_chief() {
+        if others_turn || !self.detector.has_looked_around() || !self.may_form(None) || !self.is_chief(cx.now) {
             return None;
         }
         let present = |node: &NodeId| {
@@ -127,6 +131,16 @@ impl Replica {
         }
     }
 
+    /// These were suspected, or did not answer in a change: they are left out for a while.
+    pub(super) fn hold(&mut self, nodes: &[NodeId], cx: &mut Cx<'_>) {
+        for &node in nodes {
+            let failures = self.detector.hold(node, cx.now);
+            if failures > 1 {
+                cx.note(Note::HeldDown { node, failures });
+            }
+        }
+    }
+
     fn promise(&mut self, number: u64, cx: &mut Cx<'_>) {
         (self.promised, self.promised_at) = (number, cx.now);
         self.write(Record::Promised(number), Vote::Promised(number), cx);
@@ -139,8 +153,15 @@ impl Replica {
         self.promise(number, cx);
         cx.note(Note::Proposed { epoch: number, members: members.clone() });
         self.change = Change::Proposing { number, members, standings: BTreeMap::new() };
+        self.enter_phase(cx);
+    }
+
+    /// Sends what this phase of the change asks, and gives it time.
+    fn enter_phase(&mut self, cx: &mut Cx<'_>) {
         cx.set_timer(Timer::Deadline, self.config.deadline());
-        self.repeat(cx);
+        self.repeats = true;
+        cx.set_timer(Timer::Repeat, self.config.patience());
+        self.repeat_change(cx);
     }
 
     /// First phase, at a participant.
@@ -178,10 +199,7 @@ impl Replica {
             return;
         };
         let missing: Vec<NodeId> = members.iter().copied().filter(|node| !standings.contains_key(node)).collect();
-        for &node in &missing {
-            let failures = self.detector.hold(node, cx.now);
-            cx.note(Note::HeldDown { node, failures });
-        }
+        self.hold(&missing, cx);
         let group: BTreeMap<NodeId, &Standing> = standings.iter().map(|(&node, standing)| (node, standing)).collect();
         if !standings.contains_key(&self.me()) || !may_form(&group, self.minds_attempts()) {
             self.change = Change::Proposing { number, members, standings };
@@ -189,14 +207,13 @@ impl Replica {
         }
         let key = |standing: &Standing| (standing.log_view(), standing.length);
         let best = standings.values().map(key).max().expect("its own is among them");
-        cx.set_timer(Timer::Deadline, self.config.deadline());
         if key(&standings[&self.me()]) == best {
             return self.attempt(number, standings, None, cx);
         }
         let from = standings.iter().find(|(_, standing)| key(standing) == best).map(|(&node, _)| node);
         let from = from.expect("somebody has the best");
         self.change = Change::Fetching { number, from, standings };
-        self.repeat(cx);
+        self.enter_phase(cx);
     }
 
     pub(super) fn fetched(&mut self, number: u64, log: Log, cx: &mut Cx<'_>) {
@@ -221,8 +238,7 @@ impl Replica {
         let view = Rc::new(View { number, primary: self.me(), members });
         self.record_attempt(&view, log, cx);
         self.change = Change::Attempting { view, standings, attempted: BTreeSet::new() };
-        cx.set_timer(Timer::Deadline, self.config.deadline());
-        self.repeat(cx);
+        self.enter_phase(cx);
     }
 
     fn record_attempt(&mut self, view: &Rc<View>, log: Option<Log>, cx: &mut Cx<'_>) {
@@ -263,7 +279,8 @@ impl Replica {
         cx.cancel_timer(Timer::Deadline);
         let number = view.number;
         self.learn_installed(number, cx);
-        self.matched = view.members.iter().filter(|&&node| node != self.me()).map(|&node| (node, self.length())).collect();
+        self.matched =
+            view.members.iter().filter(|&&node| node != self.me()).map(|&node| (node, self.length())).collect();
         self.head = self.committed.clone();
         self.active = true;
         for &node in view.members.iter().filter(|&&node| node != self.me()) {
@@ -271,6 +288,7 @@ impl Replica {
         }
         self.say_alive(cx);
         self.answer_committed(cx);
+        self.confirm_anew(cx);
         for (id, request) in std::mem::take(&mut self.parked) {
             self.request(id, &request, cx);
         }
@@ -315,10 +333,7 @@ impl Replica {
                 view.members.iter().copied().filter(|node| !attempted.contains(node)).collect()
             }
         };
-        for &node in &missing {
-            let failures = self.detector.hold(node, cx.now);
-            cx.note(Note::HeldDown { node, failures });
-        }
+        self.hold(&missing, cx);
         self.abandon(missing, cx);
         self.consider(cx);
     }

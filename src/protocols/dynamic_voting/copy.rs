@@ -61,9 +61,11 @@ impl Replica {
     /// Whom a client should ask instead: the primary of its view, unless that is known to be gone.
     pub(super) fn hint(&self) -> Option<NodeId> {
         let own = self.follows().filter(|&node| node != self.me());
-        let others = || self.detector.trusted().filter_map(|(_, peer, standing)| {
-            peer.follows.map(|primary| (standing.installed.number, primary))
-        });
+        let others = || {
+            self.detector
+                .trusted()
+                .filter_map(|(_, peer, standing)| peer.follows.map(|primary| (standing.installed.number, primary)))
+        };
         own.or_else(|| others().max().map(|(_, primary)| primary).filter(|&node| node != self.me()))
     }
 
@@ -82,7 +84,8 @@ impl Replica {
     }
 
     pub(super) fn holds(&mut self, from: NodeId, number: u64, length: u64, cx: &mut Cx<'_>) {
-        if self.active && number == self.number()
+        if self.active
+            && number == self.number()
             && let Some(matched) = self.matched.get_mut(&from)
         {
             *matched = length.max(*matched);
@@ -124,9 +127,17 @@ impl Replica {
         self.conclude(cx);
     }
 
+    /// A new view is to be confirmed by its own members.
+    pub(super) fn confirm_anew(&mut self, cx: &mut Cx<'_>) {
+        if let Some(Confirming { reads, .. }) = self.confirming.take() {
+            self.reads.splice(0..0, reads);
+        }
+        self.confirm(cx);
+    }
+
     fn ask_to_confirm(&self, cx: &mut Cx<'_>) {
         let Some(Confirming { round, by, .. }) = &self.confirming else { return };
-        for &node in self.matched.keys().filter(|node| !by.contains(node)) {
+        for &node in self.matched.keys().filter(|&node| !by.contains(node) && self.detector.trusts(*node)) {
             cx.send(node, Message::Confirm { number: self.number(), round: *round });
         }
     }
@@ -164,7 +175,8 @@ impl Replica {
             return;
         }
         let (number, committed) = (self.number(), self.committed.tip().length);
-        for (&node, &base) in self.matched.iter().filter(|(_, matched)| **matched < self.length()) {
+        let lagging = |(node, matched): &(&NodeId, &u64)| **matched < self.length() && self.detector.trusts(**node);
+        for (&node, &base) in self.matched.iter().filter(lagging) {
             // What is committed is on every member.
             let from = base.saturating_sub(committed) as usize;
             let updates = self.tail.iter().copied().skip(from).take(WINDOW).collect();

@@ -31,8 +31,9 @@ pub struct Detector {
     pub peers: BTreeMap<NodeId, Peer>,
 }
 
-/// Who fails in a view, or a change, is left out of the next ones for this long, doubled each time, up to the most.
-const HOLD_FIRST: Duration = Duration::from_millis(500);
+/// Who is suspected, or fails in a change, is left out of new views for twice this long, doubled each time, up to
+/// the most: longer than a change takes that goes on without it.
+const HOLD_FIRST: Duration = Duration::from_secs(1);
 const HOLD_MOST: Duration = Duration::from_secs(16);
 
 impl Detector {

@@ -43,25 +43,60 @@ pub struct Alive {
 pub enum Message {
     Alive(Rc<Alive>),
     /// First phase of a view change: leave your view, and say where you stand.
-    Propose { number: u64 },
-    Accept { number: u64, standing: Standing },
+    Propose {
+        number: u64,
+    },
+    Accept {
+        number: u64,
+        standing: Standing,
+    },
     /// Its sender has promised itself to a later proposal.
-    Refuse { number: u64, promised: u64 },
+    Refuse {
+        number: u64,
+        promised: u64,
+    },
     /// The coordinator lacks what this participant has.
-    Fetch { number: u64, committed: u64 },
-    Fetched { number: u64, log: Log },
+    Fetch {
+        number: u64,
+        committed: u64,
+    },
+    Fetched {
+        number: u64,
+        log: Log,
+    },
     /// Second phase: this view is attempted, on this log.
-    Attempt { view: Rc<View>, log: Log },
-    Attempted { number: u64 },
+    Attempt {
+        view: Rc<View>,
+        log: Log,
+    },
+    Attempted {
+        number: u64,
+    },
     /// Every member recorded the attempt: the view is installed, and its log is committed.
-    Install { number: u64 },
+    Install {
+        number: u64,
+    },
     /// From the primary: updates after position `base`; those up to `committed` are on every member.
-    Updates { number: u64, base: u64, updates: Rc<[Update]>, committed: u64 },
+    Updates {
+        number: u64,
+        base: u64,
+        updates: Rc<[Update]>,
+        committed: u64,
+    },
     /// From a member: the durable end of its log.
-    Holds { number: u64, length: u64 },
+    Holds {
+        number: u64,
+        length: u64,
+    },
     /// For reads: are you still in this view?
-    Confirm { number: u64, round: u64 },
-    Confirmed { number: u64, round: u64 },
+    Confirm {
+        number: u64,
+        round: u64,
+    },
+    Confirmed {
+        number: u64,
+        round: u64,
+    },
 }
 
 impl Message {

@@ -260,9 +260,9 @@ impl Replica {
 
     fn beat(&mut self, cx: &mut Cx<'_>) {
         cx.set_timer(Timer::Beat, self.config.options.heartbeat);
-        for node in self.detector.tick(cx.now) {
-            cx.note(Note::Suspected(node));
-        }
+        let suspected = self.detector.tick(cx.now);
+        suspected.iter().for_each(|&node| cx.note(Note::Suspected(node)));
+        self.hold(&suspected, cx);
         self.consider(cx);
         self.say_alive(cx);
     }
@@ -432,7 +432,11 @@ impl Machine for Replica {
             frozen: self.promised > self.number(),
             changing: !self.attempts.is_empty(),
             candidate: counts.then_some(self.installed.primary),
-            held: if self.leads() { self.config.group.members.iter().copied().filter(is_held).collect() } else { vec![] },
+            held: if self.leads() {
+                self.config.group.members.iter().copied().filter(is_held).collect()
+            } else {
+                vec![]
+            },
             impaired: false,
         }
     }

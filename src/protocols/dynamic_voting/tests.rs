@@ -118,7 +118,8 @@ fn an_ambiguous_attempt_is_minded() {
 /// Up to here as in the transcript: n0 and n1 are in a view that n2 recorded, and has not heard of again.
 fn ambiguous(mutation: Option<Mutation>) -> Theatre<Replica> {
     let mut theatre = Theatre::<Replica>::new(configs(5, 100, mutation), describe);
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/protocols/dynamic_voting/transcripts/an-ambiguous-attempt.txt");
+    let path =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/src/protocols/dynamic_voting/transcripts/an-ambiguous-attempt.txt");
     let told = std::fs::read_to_string(path).expect("the transcript is there");
     let commands = told.lines().filter_map(|line| line.strip_prefix("> "));
     commands.take_while(|command| !command.starts_with("status")).for_each(|command| theatre.command(command));

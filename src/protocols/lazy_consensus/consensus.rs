@@ -295,7 +295,8 @@ impl Replica {
             if self.detector.eligible(coordinator) {
                 self.send_estimate(cx);
             }
-            cx.set_timer(Timer::Repeat, self.config.patience());
+            // A process that is alone in its suspicion may have to wait for long.
+            cx.set_timer(Timer::Repeat, self.config.options.heartbeat);
         }
     }
 }

@@ -103,12 +103,8 @@ pub fn read(config: &Config, log: &[Record]) -> Result<Durable, String> {
                 values.iter().for_each(|value| durable.decide(value));
             }
             Record::Checkpoint { image, round, estimate, adopted } => {
-                durable = Durable {
-                    image: (**image).clone(),
-                    round: *round,
-                    estimate: estimate.clone(),
-                    adopted: *adopted,
-                };
+                durable =
+                    Durable { image: (**image).clone(), round: *round, estimate: estimate.clone(), adopted: *adopted };
             }
         }
     }

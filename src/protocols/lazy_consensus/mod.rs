@@ -110,8 +110,14 @@ pub enum Timer {
 /// This process's own part in a quorum, which counts once it is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Vote {
-    Estimate { instance: u64, round: u64 },
-    Ack { instance: u64, round: u64 },
+    Estimate {
+        instance: u64,
+        round: u64,
+    },
+    Ack {
+        instance: u64,
+        round: u64,
+    },
     /// It may take part again after its disk was lost.
     Joined,
 }

@@ -3,7 +3,9 @@
 use std::rc::Rc;
 
 use super::{Config, Message, Options, Replica, Value};
-use crate::protocols::theatre::{groups, play};
+use crate::id::NodeId;
+use crate::machine::Input;
+use crate::protocols::theatre::{Theatre, groups, play};
 use crate::time::Duration;
 
 fn tell(value: &Value) -> String {
@@ -31,14 +33,15 @@ fn describe(message: &Message) -> String {
     }
 }
 
-fn transcript(name: &str, replicas: u32, snapshot_entries: u64) {
-    let options = Options {
-        heartbeat: Duration::from_millis(500),
-        suspect_after: Duration::from_secs(1),
-        snapshot_entries,
-    };
+fn configs(replicas: u32, snapshot_entries: u64) -> Vec<Rc<Config>> {
+    let options =
+        Options { heartbeat: Duration::from_millis(500), suspect_after: Duration::from_secs(1), snapshot_entries };
     let config = |group| Rc::new(Config { options: options.clone(), group, mutation: None });
-    let configs = groups(replicas).into_iter().map(config).collect();
+    groups(replicas).into_iter().map(config).collect()
+}
+
+fn transcript(name: &str, replicas: u32, snapshot_entries: u64) {
+    let configs = configs(replicas, snapshot_entries);
     play::<Replica>(&format!("src/protocols/lazy_consensus/transcripts/{name}.txt"), configs, describe);
 }
 
@@ -88,6 +91,24 @@ fn along_a_chain_a_process_in_the_middle_coordinates() {
 }
 
 #[test]
-fn of_two_estimates_the_one_adopted_later_is_proposed() {
-    transcript("the-latest-estimate", 5, 100);
+fn an_old_estimate_counts_for_nothing_once_the_instance_is_decided() {
+    transcript("an-old-estimate", 5, 100);
+}
+
+/// Estimates of three others for round 7, which n1 coordinates: it adopts, and proposes, the one adopted last.
+#[test]
+fn of_several_estimates_the_one_adopted_last_is_proposed() {
+    let mut theatre = Theatre::<Replica>::new(configs(5, 100), describe);
+    let value = |proposer| Rc::new(Value { epoch: 2, proposer: NodeId(proposer), updates: Vec::new() });
+    let estimates = [(2, Some(value(2)), 3), (3, Some(value(3)), 4), (4, None, 0)];
+    for (from, estimate, adopted) in estimates {
+        let message = Message::Estimate { instance: 1, round: 7, estimate, adopted };
+        theatre.step(NodeId(1), Input::Message { from: NodeId(from), message });
+    }
+    let of =
+        |theatre: &Theatre<Replica>, node| theatre.machine(NodeId(node)).map(|one| (one.round, one.estimate.clone()));
+    assert_eq!(of(&theatre, 1), Some((7, None)), "its own estimate counts once its disk has the round");
+    theatre.run(30);
+    assert_eq!(of(&theatre, 1), Some((7, Some(value(3)))));
+    assert_eq!(of(&theatre, 4), Some((7, Some(value(3)))), "who receives a proposal of a later round joins it");
 }
