@@ -50,14 +50,14 @@ fn scenario(duration: &str) -> Scenario {
 /// CPU nanoseconds and events of one run.
 fn measure(drill: &Scenario) -> (u64, u64) {
     let before = cpu_ns();
-    let result = run(drill, &drill.protocols[0], 1, Keep::default()).expect("it is built");
+    let result = run(drill, &drill.protocols[0], 1, Keep::default());
     (cpu_ns() - before, result.record.events)
 }
 
 fn child(duration: &str) {
     let drill = scenario(duration);
     let before = peak_kib();
-    let result = run(&drill, &drill.protocols[0], 1, Keep::default()).expect("it is built");
+    let result = run(&drill, &drill.protocols[0], 1, Keep::default());
     let acked = result.record.metrics.all.writes_acked.unwrap_or(0);
     println!("{duration}: peak memory grew by {} KiB over {acked} acknowledged writes", peak_kib() - before);
 }

@@ -148,9 +148,11 @@ fn parse(text: &str) -> Value {
 fn a_run_shows_a_table_and_says_how_to_replay_and_the_replay_is_the_same() {
     let place = Place::new();
     let done = place.firedrill(&["run", "small.json"]).code(0);
-    let done =
-        done.err("skipping dynamic-voting, which is not built").err("1 expectation about dynamic-voting is skipped");
-    let done = done.out("availability").out("optimistic").out("results results/small/summary.{csv,json}");
+    let done = done
+        .out("availability")
+        .out("dynamic-voting")
+        .out("optimistic")
+        .out("results results/small/summary.{csv,json}");
     let done = done.out("plots   results/small/{availability");
     let replay =
         done.out.lines().find_map(|line| line.strip_prefix("replay  firedrill ")).expect("a command to replay");
@@ -269,6 +271,13 @@ fn what_cannot_be_decided_is_exit_3_unless_something_is_broken() {
 }
 
 #[test]
+fn an_expectation_of_a_protocol_that_was_not_asked_for_is_skipped_and_said_so() {
+    let place = Place::new();
+    let done = place.firedrill(&["run", "small.json", "--protocol", "optimistic", "--no-plots"]).code(0);
+    done.err("1 expectation about dynamic-voting is skipped, as it does not run");
+}
+
+#[test]
 fn every_mistake_is_told_at_once_and_nothing_is_created() {
     let place = Place::new();
     place.write("wrong.json", &with(with(small(), "/duration", json!("30")), "/services/0/replicas", json!(4)));
@@ -277,16 +286,11 @@ fn every_mistake_is_told_at_once_and_nothing_is_created() {
     let done = place.firedrill(&["run", "small.json", "wrong.json", "torn.json", "absent.json", "."]).code(2).silent();
     let done = done.err("wrong.json:").err("torn.json:1:").err("absent.json: error: cannot read the scenario");
     done.err("it is a directory");
-    let refused: [(&[&str], &str); 12] = [
+    let refused: [(&[&str], &str); 10] = [
         (&["small.json", "./small.json"], "same name, `small`"),
         (
             &["small.json", "--protocol", "optimstic"],
             "no protocol `optimstic`; it has optimistic, hasty and dynamic-voting",
-        ),
-        (&["small.json", "--protocol", "optimistic,dynamic-voting"], "dynamic-voting is not built into firedrill"),
-        (
-            &["small.json", "--set", "protocols={\"dynamic-voting\": {}}", "--set", "expect=[]"],
-            "nothing remains to run",
         ),
         (&["small.json", "--seed", "1", "--seeds", "0..2"], "cannot be used with"),
         (&["small.json", "--seeds", "2..2"], "there is no seed in 2..2"),

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::library::{answers_again, bound, built, column, load, metrics, named, optimistic, paths, reference};
+use common::library::{answers_again, bound, column, labels, load, metrics, named, optimistic, paths, reference};
 use firedrill::run::VerdictOutcome;
 
 #[test]
@@ -27,7 +27,7 @@ fn every_scenario_loads_and_says_what_it_is() {
 fn every_expectation_and_promise_of_the_library_holds() {
     let mut broken = Vec::new();
     for scenario in paths().iter().map(|path| load(path)) {
-        for label in built(&scenario) {
+        for label in labels(&scenario) {
             let record = reference(&scenario.name, label);
             let expectations = record.expectations.iter().filter(|one| !one.held);
             broken.extend(expectations.map(|one| format!("{}, {label}: {one:?}", scenario.name)));

@@ -14,7 +14,7 @@ use protocol::Replica;
 fn compare(scenario: &Path, out: &Path) -> Result<String, Box<dyn Error>> {
     let scenario = cli::open(scenario).map_err(|wrong| wrong.to_string())?;
     let (seed, keep) = (scenario.seed, Keep::default());
-    let known = scenario.protocols.iter().filter_map(|protocol| run(&scenario, protocol, seed, keep).ok());
+    let known = scenario.protocols.iter().map(|protocol| run(&scenario, protocol, seed, keep));
     let chain = Contest::new(|group| group, Promises { on_every_member: true, ..Promises::MAJORITY });
     let results: Vec<_> = known.chain([run_machine::<Replica>(&scenario, "chain", seed, keep, &chain)]).collect();
     Ok(output::publish(out, &results)?)

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use super::Status;
 use super::load::{self, Loaded};
 use super::options::{self, Format};
 use super::screen::{self, and_list, count};
-use super::{Status, plan};
 use crate::scenario::Scenario;
 
 /// Check scenarios without running them; every mistake is told at once.
@@ -60,21 +60,13 @@ pub fn check(args: &Args) -> Status {
 
 /// What a scenario holds, in one line.
 fn outline(scenario: &Scenario) -> String {
-    let labels = |built: bool| -> Vec<&str> {
-        let those = scenario.protocols.iter().filter(|protocol| plan::is_built(protocol) == built);
-        those.map(|protocol| protocol.label.as_str()).collect()
-    };
-    let mut text = format!(
+    let labels: Vec<&str> = scenario.protocols.iter().map(|protocol| protocol.label.as_str()).collect();
+    format!(
         "{}, {} in {}, {}, {}",
         scenario.name,
         count(scenario.topology.nodes.len() as u64, "node"),
         count(scenario.topology.data_centers.len() as u64, "data center"),
         count(scenario.services.len() as u64, "service"),
-        and_list(&labels(true)),
-    );
-    let missing = labels(false);
-    if !missing.is_empty() {
-        text.push_str(&format!(" (not built yet: {})", and_list(&missing)));
-    }
-    text
+        and_list(&labels),
+    )
 }

@@ -48,7 +48,7 @@ impl Planned {
 }
 
 impl Plan {
-    /// Chooses protocols and seeds. Empty `labels` stand for every protocol that is built, and no `seeds` for the
+    /// Chooses protocols and seeds. Empty `labels` stand for every protocol, and no `seeds` for the
     /// scenario's own.
     pub fn new(loaded: Vec<Loaded>, labels: &[String], seeds: Option<Seeds>, remarks: &mut Remarks) -> Self {
         same_names(&loaded, remarks);
@@ -119,36 +119,14 @@ fn same_names(loaded: &[Loaded], remarks: &mut Remarks) {
     }
 }
 
-/// Whether this version can run a protocol.
-pub fn is_built(protocol: &Protocol) -> bool {
-    protocol.kind.is_built()
-}
-
 fn choose(scenario: &Scenario, labels: &[String], remarks: &mut Remarks) -> Vec<Protocol> {
-    let version = env!("CARGO_PKG_VERSION");
     let name = &scenario.name;
     let known: Vec<&str> = scenario.protocols.iter().map(|protocol| protocol.label.as_str()).collect();
-    for label in labels {
-        match scenario.protocols.iter().find(|protocol| protocol.label == *label) {
-            None => remarks.errors.push(format!("{name} has no protocol `{label}`; it has {}", and_list(&known))),
-            Some(Protocol { kind, .. }) if !kind.is_built() => remarks.errors.push(format!(
-                "{name}: `{label}` cannot run: {} is not built into firedrill {version} yet (see `firedrill list protocols`)",
-                kind.name()
-            )),
-            Some(_) => {}
-        }
+    for label in labels.iter().filter(|label| !known.contains(&label.as_str())) {
+        remarks.errors.push(format!("{name} has no protocol `{label}`; it has {}", and_list(&known)));
     }
-    let asked: Vec<_> =
-        scenario.protocols.iter().filter(|protocol| labels.is_empty() || labels.contains(&protocol.label)).collect();
-    let skipped: Vec<_> = asked.iter().filter(|one| !is_built(one)).map(|one| one.label.as_str()).collect();
-    if labels.is_empty() && !skipped.is_empty() {
-        let verb = if skipped.len() == 1 { "is" } else { "are" };
-        remarks.warnings.push(format!(
-            "{name}: skipping {}, which {verb} not built into firedrill {version} yet",
-            and_list(&skipped)
-        ));
-    }
-    asked.into_iter().filter(|one| is_built(one)).cloned().collect()
+    let asked = |protocol: &&Protocol| labels.is_empty() || labels.contains(&protocol.label);
+    scenario.protocols.iter().filter(asked).cloned().collect()
 }
 
 /// Expectations about protocols that do not run are skipped, and said so.

@@ -23,7 +23,7 @@ pub struct Args {
     /// Scenario files.
     #[arg(required = true, value_name = "SCENARIO")]
     scenarios: Vec<PathBuf>,
-    /// Only these protocols of each scenario, by label [default: all that are built].
+    /// Only these protocols of each scenario, by label [default: all].
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     protocol: Vec<String>,
     /// Run with this seed [default: that of the scenario].
@@ -178,10 +178,7 @@ fn reap(args: &Args, plan: &Arc<Plan>) -> Result<Harvest, rayon::ThreadPoolBuild
 fn one_run(plan: &Plan, run: u64, keep: Keep, gate: &Gate, harvest: &Mutex<Harvest>, out: &Path) -> Next {
     let Some(job) = plan.job(run) else { return Next::Stop };
     let (scenario, protocol) = (plan.scenario(job), plan.protocol(job));
-    let result = match crate::run::run(scenario, protocol, job.seed, keep) {
-        Ok(result) => result,
-        Err(kind) => unreachable!("the plan holds only what is built, and not {}", kind.0),
-    };
+    let result = crate::run::run(scenario, protocol, job.seed, keep);
     let passage = gate.pass(|| {
         let written = output::write_run(out, &scenario.name, &result);
         let mut harvest = harvest.lock().unwrap_or_else(PoisonError::into_inner);

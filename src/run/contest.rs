@@ -134,7 +134,11 @@ fn raft_promises(options: &raft::Options) -> Promises {
     }
 }
 
-pub fn omnipaxos(options: &omnipaxos::Options) -> Contest<'_, omnipaxos::Replica> {
+/// Omni-Paxos, perhaps with a defect that a test asks for.
+pub fn omnipaxos(
+    options: &omnipaxos::Options,
+    mutation: Option<omnipaxos::Mutation>,
+) -> Contest<'_, omnipaxos::Replica> {
     let survives = match options.after_disk_loss {
         raft::AfterDiskLoss::StayOut => Survives::Minority,
         // An empty member takes part in majorities under an identity that had promised and accepted.
@@ -142,10 +146,34 @@ pub fn omnipaxos(options: &omnipaxos::Options) -> Contest<'_, omnipaxos::Replica
     };
     let fresh_reads = options.reads == omnipaxos::Reads::Log;
     let promises = Promises { survives, fresh_reads, ..Promises::MAJORITY };
-    Contest::new(|group| Rc::new(omnipaxos::Config { options: options.clone(), group, mutation: None }), promises)
+    Contest::new(move |group| Rc::new(omnipaxos::Config { options: options.clone(), group, mutation }), promises)
 }
 
-pub fn viewstamped(options: &viewstamped::Options) -> Contest<'_, viewstamped::Replica> {
-    let config = |group| viewstamped::Config { options: options.clone(), group, mutation: None };
-    Contest::new(move |group| Rc::new(config(group)), Promises::MAJORITY)
+/// Viewstamped Replication, perhaps with a defect that a test asks for.
+pub fn viewstamped(
+    options: &viewstamped::Options,
+    mutation: Option<viewstamped::Mutation>,
+) -> Contest<'_, viewstamped::Replica> {
+    let config = move |group| Rc::new(viewstamped::Config { options: options.clone(), group, mutation });
+    Contest::new(config, Promises::MAJORITY)
+}
+
+/// Semi-passive replication, perhaps with a defect that a test asks for.
+pub fn lazy_consensus(
+    options: &lazy_consensus::Options,
+    mutation: Option<lazy_consensus::Mutation>,
+) -> Contest<'_, lazy_consensus::Replica> {
+    let config = move |group| Rc::new(lazy_consensus::Config { options: options.clone(), group, mutation });
+    Contest::new(config, Promises::MAJORITY)
+}
+
+/// Dynamic voting, perhaps with a defect that a test asks for. A view may have shrunk to one replica, so no lost disk
+/// is survived for certain.
+pub fn dynamic_voting(
+    options: &dynamic_voting::Options,
+    mutation: Option<dynamic_voting::Mutation>,
+) -> Contest<'_, dynamic_voting::Replica> {
+    let promises = Promises { on_every_member: true, survives: Survives::NoLostDisk, ..Promises::MAJORITY };
+    let config = move |group| Rc::new(dynamic_voting::Config { options: options.clone(), group, mutation });
+    Contest::new(config, promises)
 }

@@ -1,6 +1,6 @@
 //! A scenario, a protocol and a seed give a [`RunResult`].
 
-mod contest;
+pub mod contest;
 mod expect;
 pub mod lines;
 mod phases;
@@ -25,7 +25,7 @@ use crate::workload::{Clients, Plan};
 use crate::world::fault::Action;
 use crate::world::{Replicas, ServiceSpec, World, WorldConfig};
 
-pub use self::contest::{Configure, Contest, Promises, Survives, groups};
+pub use self::contest::{Contest, Promises, Survives, groups};
 use self::lines::{Lines, Names};
 use self::stage::{AFTER_CORRUPTION, OBSERVE_EVERY, Seat, Stage};
 
@@ -123,28 +123,13 @@ pub struct Keep {
     pub trace: bool,
 }
 
-/// A protocol that cannot be run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotBuilt(pub &'static str);
-
 /// Runs one protocol of a scenario under one seed.
-///
-/// # Errors
-/// If the protocol's kind is not built into this version.
-pub fn run(scenario: &Scenario, protocol: &Protocol, seed: u64, keep: Keep) -> Result<RunResult, NotBuilt> {
-    Ok(enter(scenario, protocol, seed, keep, None)?.0)
+pub fn run(scenario: &Scenario, protocol: &Protocol, seed: u64, keep: Keep) -> RunResult {
+    enter(scenario, protocol, seed, keep, None).0
 }
 
 /// As [`run`], with what checkers need kept in memory.
-///
-/// # Errors
-/// As [`run`].
-pub fn run_examined(
-    scenario: &Scenario,
-    protocol: &Protocol,
-    seed: u64,
-    keep: Keep,
-) -> Result<(RunResult, Examined), NotBuilt> {
+pub fn run_examined(scenario: &Scenario, protocol: &Protocol, seed: u64, keep: Keep) -> (RunResult, Examined) {
     enter(scenario, protocol, seed, keep, Some(&Probe::default()))
 }
 
@@ -155,19 +140,22 @@ fn enter(
     seed: u64,
     keep: Keep,
     probe: Option<&Probe>,
-) -> Result<(RunResult, Examined), NotBuilt> {
-    let label = &protocol.label;
-    match &protocol.kind {
+) -> (RunResult, Examined) {
+    let Protocol { label, kind } = protocol;
+    match kind {
         Kind::Optimistic(options) => {
-            Ok(drive(scenario, label, seed, keep, probe, &contest::optimistic(options, &Probe::default())))
+            drive(scenario, label, seed, keep, probe, &contest::optimistic(options, &Probe::default()))
         }
-        Kind::StaticPrimary(options) => {
-            Ok(drive(scenario, label, seed, keep, probe, &contest::static_primary(options)))
+        Kind::Raft(options) => drive(scenario, label, seed, keep, probe, &contest::raft(options, None)),
+        Kind::OmniPaxos(options) => drive(scenario, label, seed, keep, probe, &contest::omnipaxos(options, None)),
+        Kind::Viewstamped(options) => drive(scenario, label, seed, keep, probe, &contest::viewstamped(options, None)),
+        Kind::StaticPrimary(options) => drive(scenario, label, seed, keep, probe, &contest::static_primary(options)),
+        Kind::LazyConsensus(options) => {
+            drive(scenario, label, seed, keep, probe, &contest::lazy_consensus(options, None))
         }
-        Kind::Raft(options) => Ok(drive(scenario, label, seed, keep, probe, &contest::raft(options, None))),
-        Kind::OmniPaxos(options) => Ok(drive(scenario, label, seed, keep, probe, &contest::omnipaxos(options))),
-        Kind::Viewstamped(options) => Ok(drive(scenario, label, seed, keep, probe, &contest::viewstamped(options))),
-        other => Err(NotBuilt(other.name())),
+        Kind::DynamicVoting(options) => {
+            drive(scenario, label, seed, keep, probe, &contest::dynamic_voting(options, None))
+        }
     }
 }
 

@@ -48,14 +48,10 @@ pub fn regions_table() -> Table {
 /// Kinds of protocols.
 pub fn protocols_table() -> Table {
     let row = |record: &&Record| {
-        let built = if protocols::BUILT.contains(&record.name) { "yes" } else { "not yet" };
         let options = record.fields().map(|field| field.name).collect::<Vec<_>>().join(" ");
-        texts([record.name, built, record.says, &options, protocols::source(record.name)])
+        texts([record.name, record.says, &options, protocols::source(record.name)])
     };
-    Table {
-        columns: &["kind", "built", "meaning", "options", "source"],
-        rows: protocols::KINDS.iter().map(row).collect(),
-    }
+    Table { columns: &["kind", "meaning", "options", "source"], rows: protocols::KINDS.iter().map(row).collect() }
 }
 
 /// What a timeline can do.

@@ -92,11 +92,6 @@ impl Kind {
             Self::DynamicVoting(_) => "dynamic-voting",
         }
     }
-
-    /// Whether this version can run it.
-    pub fn is_built(&self) -> bool {
-        fields::protocols::BUILT.contains(&self.name())
-    }
 }
 
 /// What a scenario expects of its results.

@@ -1,8 +1,9 @@
 //! Protocols of one history under seeded chaos, judged by everything that they promise.
 
 use firedrill::check::linearizability::{self, Outcome};
+use firedrill::machine::Machine;
 use firedrill::protocols::{omnipaxos, raft};
-use firedrill::run::{Examined, Keep, RunResult, VerdictOutcome, run_examined};
+use firedrill::run::{Contest, Examined, Keep, Probe, RunResult, VerdictOutcome, run_examined, run_machine_probed};
 use firedrill::scenario::{Kind, Protocol, Scenario};
 
 use super::chaos::{Kinds, chaos};
@@ -42,8 +43,14 @@ pub struct Judgement {
 /// Runs the only protocol of the scenario, and judges the run.
 pub fn judge(scenario: &Scenario, seed: u64) -> Judgement {
     let protocol = &scenario.protocols[0];
-    let (result, examined) = run_examined(scenario, protocol, seed, Keep::default()).expect("it is built");
+    let (result, examined) = run_examined(scenario, protocol, seed, Keep::default());
     examine(&protocol.kind, &result, &examined)
+}
+
+/// As [`judge`], of a machine with a defect, judged by what its correct form promises.
+pub fn judge_broken<M: Machine>(scenario: &Scenario, seed: u64, contest: &Contest<'_, M>) -> Judgement {
+    let (result, examined) = run_machine_probed(scenario, "broken", seed, &Probe::default(), contest);
+    examine(&scenario.protocols[0].kind, &result, &examined)
 }
 
 /// Judges a run of this kind of protocol.

@@ -37,10 +37,9 @@ pub fn named(name: &str) -> Scenario {
     load(&Path::new("scenarios").join(format!("{name}.json")))
 }
 
-/// Labels of the protocols that can be run.
-pub fn built(scenario: &Scenario) -> Vec<&str> {
-    let protocols = scenario.protocols.iter();
-    protocols.filter(|one| one.kind.is_built()).map(|one| one.label.as_str()).collect()
+/// Labels of the protocols.
+pub fn labels(scenario: &Scenario) -> Vec<&str> {
+    scenario.protocols.iter().map(|one| one.label.as_str()).collect()
 }
 
 /// Labels of the variants of the optimistic mechanism, with their options.

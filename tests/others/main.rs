@@ -5,6 +5,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod dynamic_voting;
+mod lazy_consensus;
 mod omnipaxos;
 mod raft;
 mod static_primary;
@@ -25,7 +27,11 @@ pub fn seeds(full: u64) -> Vec<u64> {
 
 /// Half of the seeds keep disks, half lose them.
 pub fn sweep(kind: &Kind) {
-    let seeds = seeds(1_000);
+    sweep_over(kind, 1_000);
+}
+
+pub fn sweep_over(kind: &Kind, full: u64) {
+    let seeds = seeds(full);
     let of = |seed: u64| drill(seed, if seed.is_multiple_of(2) { Kinds::KeepDisks } else { Kinds::LoseDisks }, kind);
     let judged: Vec<(u64, Judgement)> = seeds.par_iter().map(|&seed| (seed, judge(&of(seed), seed))).collect();
     let failed: Vec<String> = judged

@@ -5,9 +5,6 @@ use super::{Field, Grade, Record, Shape, TIME, derived, graded, need};
 pub const KINDS: &[&Record] =
     &[&OPTIMISTIC, &RAFT, &OMNIPAXOS, &VIEWSTAMPED, &STATIC_PRIMARY, &LAZY_CONSENSUS, &DYNAMIC_VOTING];
 
-/// Kinds that run already.
-pub const BUILT: &[&str] = &["omnipaxos", "optimistic", "raft", "static-primary", "viewstamped"];
-
 /// Where a kind comes from.
 pub fn source(kind: &str) -> &'static str {
     match kind {
