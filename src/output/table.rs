@@ -340,7 +340,7 @@ fn expectations(records: &[Record], width: usize, paint: Paint) -> String {
         return String::new();
     }
     let key = |run: &Record, it: &ExpectationResult| {
-        (run.protocol.clone(), it.metric.clone(), it.service.clone(), it.expected.clone())
+        (run.protocol.clone(), it.metric.clone(), it.service.clone(), it.expected.clone(), it.note.clone())
     };
     let mut keys = Vec::new();
     for (run, it) in &all {
@@ -349,13 +349,14 @@ fn expectations(records: &[Record], width: usize, paint: Paint) -> String {
             keys.push(key);
         }
     }
-    let mut text = paint.tone("expectations", Tone::Strong) + "\n";
+    // What holds alike of several protocols is told once.
+    let mut lines: Vec<(Vec<String>, bool, String)> = Vec::new();
     for wanted in keys {
         let group: Vec<_> = all.iter().copied().filter(|(run, it)| key(run, it) == wanted).collect();
         let violated: Vec<_> = group.iter().copied().filter(|(_, it)| !it.held).collect();
-        let (protocol, metric, service, expected) = &wanted;
+        let (protocol, metric, service, expected, _) = wanted;
         let of = service.as_ref().map(|service| format!(" of {service}")).unwrap_or_default();
-        let mut line = format!("{protocol}: {metric}{of} {expected}");
+        let mut line = format!("{metric}{of} {expected}");
         match violated.first().or(group.first()) {
             Some((_, it)) if group.len() == 1 => line.push_str(&measured(it)),
             Some((run, it)) if !violated.is_empty() => line.push_str(&format!(
@@ -367,7 +368,20 @@ fn expectations(records: &[Record], width: usize, paint: Paint) -> String {
             )),
             _ => line.push_str(&format!("; held in all {} runs", group.len())),
         }
-        text.push_str(&layout::bullet(violated.is_empty().into(), &line, width, paint));
+        match lines.iter_mut().find(|(_, held, other)| *held && violated.is_empty() && *other == line) {
+            Some((protocols, ..)) => protocols.push(protocol),
+            None => lines.push((vec![protocol], violated.is_empty(), line)),
+        }
+    }
+    let everyone = distinct(records.iter().map(|record| record.protocol.as_str())).len();
+    let mut text = paint.tone("expectations", Tone::Strong) + "\n";
+    for (protocols, held, line) in lines {
+        let who = if protocols.len() == everyone && everyone > 2 {
+            format!("all {everyone} protocols")
+        } else {
+            protocols.join(", ")
+        };
+        text.push_str(&layout::bullet(held.into(), &format!("{who}: {line}"), width, paint));
     }
     text
 }

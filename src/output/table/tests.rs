@@ -136,3 +136,21 @@ fn over_several_seeds_protocols_are_compared_seed_by_seed() {
     assert!(line("outage, total").contains('+'), "{text}");
     assert!(!summary_table(&runs(1..2), TableStyle::default()).contains("difference from"), "one seed is no sample");
 }
+
+#[test]
+fn what_holds_alike_of_all_protocols_is_told_once() {
+    let mut records = runs(1..2);
+    for record in &mut records {
+        let one = &mut record.expectations[0];
+        (one.metric, one.measured, one.held) = ("writes_lost".into(), Some(0.0), true);
+        one.expected = "equal to 0".into();
+    }
+    let text = summary_table(&records, TableStyle::default());
+    assert!(text.contains("✔ all 3 protocols: writes_lost of board equal to 0; measured 0\n"), "{text}");
+    assert_eq!(text.matches("writes_lost").count(), 1, "{text}");
+    records[1].expectations[0].measured = Some(3.0);
+    records[1].expectations[0].held = false;
+    let text = summary_table(&records, TableStyle::default());
+    assert!(text.contains("✔ optimistic, static-primary: writes_lost"), "{text}");
+    assert!(text.contains("✘ raft: writes_lost of board equal to 0; measured 3"), "{text}");
+}
