@@ -320,8 +320,8 @@ mod at_random {
     fn the_drill_catches_each_defect() {
         for mutation in [Mutation::AckBeforeCommit, Mutation::RecoverWithoutProtocol] {
             let wrong: Vec<String> =
-                (0..100).filter_map(|seed| Drill::new(seed, Some(mutation)).play().err()).collect();
-            println!("{mutation:?}: {} of 100, first {:?}", wrong.len(), wrong.first());
+                (0..400).filter_map(|seed| Drill::new(seed, Some(mutation)).play().err()).collect();
+            println!("{mutation:?}: {} of 400, first {:?}", wrong.len(), wrong.first());
             assert!(!wrong.is_empty(), "{mutation:?} shows in no run");
         }
     }
