@@ -58,6 +58,8 @@ pub struct Theatre<M: Machine> {
     seats: Vec<Seat<M>>,
     flights: Vec<Flight<M>>,
     cut: BTreeSet<(NodeId, NodeId)>,
+    /// Datagrams get lost, come twice and overtake each other while there is one.
+    storm: Option<Stream>,
     hidden: BTreeSet<String>,
     asked: BTreeMap<RequestId, String>,
     /// Answers by request, in order.
@@ -95,6 +97,7 @@ impl<M: Machine> Theatre<M> {
             seats: seats.collect(),
             flights: Vec::new(),
             cut: BTreeSet::new(),
+            storm: None,
             hidden: BTreeSet::new(),
             asked: BTreeMap::new(),
             replies: Vec::new(),
@@ -225,8 +228,23 @@ impl<M: Machine> Theatre<M> {
         } else if self.cut.contains(&(from, to)) || !up || !carried {
             self.tell_message("x", from, to, &message);
         } else {
-            self.flights.push(Flight { due: self.now + LATENCY, from, to, message });
+            for delay in self.delays() {
+                self.flights.push(Flight { due: self.now + delay, from, to, message: message.clone() });
+            }
         }
+    }
+
+    /// When the copies of a message arrive.
+    fn delays(&mut self) -> Vec<Duration> {
+        let Some(stream) = self.storm.as_mut().filter(|_| M::LINKS == LinkKind::Datagram) else { return vec![LATENCY] };
+        let copies = [0, 1, 1, 1, 1, 1, 1, 1, 1, 2][stream.below(10) as usize];
+        (0..copies).map(|_| LATENCY + Duration::from_millis(stream.below(100))).collect()
+    }
+
+    /// From now on a tenth of the datagrams is lost, a tenth comes twice, and many overtake others; `None`:
+    /// none does.
+    pub fn weather(&mut self, storm: Option<Stream>) {
+        self.storm = storm;
     }
 
     fn sync(&mut self, node: NodeId) {
