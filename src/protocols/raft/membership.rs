@@ -6,8 +6,8 @@
 //! The leader carries out what the operator asked for in steps, each a change of the configuration by the
 //! crate: newcomers become learners (4.2.1); when they have caught up they become voters, in the same joint
 //! change (4.3) that removes whoever is to go, the lost identity of the same node included. A leader that is
-//! to go transfers its leadership first (3.10), and passes the request on. Leaders know of a request until
-//! they lose their leadership; a request that is lost with its leader is for the operator to repeat.
+//! to go transfers its leadership first (3.10), and passes the request on. A leader that is deposed or crashes
+//! forgets it: it is for the operator to repeat.
 
 use raft::eraftpb::{ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState};
 
@@ -124,6 +124,11 @@ impl Replica {
 
     /// Takes the next step towards the set that the operator wants.
     pub(super) fn pursue(&mut self, cx: &mut Cx<'_>) {
+        if self.rests_in_joint() {
+            // The crate leaves a joint configuration by itself, if the leader that entered it stays. Else its
+            // user is to ask, with a change of nothing.
+            return self.change(Vec::new());
+        }
         let Some(set) = self.wanted.clone() else { return };
         let Some(conf) = self.settled_conf() else { return };
         if !set.contains(&self.config.group.me) {
@@ -175,16 +180,19 @@ impl Replica {
             self.wanted = None;
             return cx.note(Note::Refused("a membership change that leaves nobody of the group"));
         };
+        self.heir = Some(heir.node());
         self.call(|node| node.transfer_leader(heir.0));
     }
 
-    /// The leadership went over to somebody while a request was in hand: it goes there too.
+    /// Who hands over passes the request on to its heir. A leader that is deposed forgets it: the operator may
+    /// have asked for something else of the next one.
     pub(super) fn pass_on(&mut self, cx: &mut Cx<'_>) {
-        if self.leads() {
+        if self.leads() || self.wanted.is_none() {
             return;
         }
-        if let (Some(leader), Some(_)) = (self.leader(), &self.wanted)
-            && let Some(set) = self.wanted.take()
+        let Some(leader) = self.leader() else { return };
+        if let (Some(set), Some(heir)) = (self.wanted.take(), self.heir.take())
+            && heir == leader
         {
             cx.send(leader, Message::Reconfigure { set });
         }

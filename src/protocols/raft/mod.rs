@@ -6,11 +6,13 @@
 //!
 //! | part | what it does |
 //! |---|---|
-//! | [`replica`] | drives the crate: ticks, messages, its `Ready`s onto the disk and the network |
+//! | `replica` | the crate's node, what is known beside it, its start and its clock |
+//! | `ready` | what the crate has for its user, onto the disk, into the network, into the state |
+//! | `links` | messages, and connections that break |
 //! | [`storage`] | what the crate reads back: log, hard state, configuration, the latest snapshot |
 //! | [`codec`] | commands as bytes of entries, and what messages and records weigh |
 //! | [`membership`] | identities, and the operator's side of membership changes |
-//! | [`requests`] | clients: the desk of writes, and reads until they are known to be current |
+//! | `requests` | clients: the desk of writes, and reads until they are known to be current |
 //!
 //! **Disk.** A step that takes a `Ready` writes its entries and hard state as one record and goes on; several
 //! may be under way. Messages of a leader leave at once (thesis 10.2.1), all others once every record before
@@ -30,8 +32,10 @@
 //! next start, and nothing else.
 
 pub mod codec;
+mod links;
 pub mod membership;
 pub mod options;
+mod ready;
 mod replica;
 mod requests;
 pub mod storage;

@@ -7,7 +7,9 @@ use crate::time::Duration;
 pub enum Reads {
     /// The leader asks a majority whether it still leads (Ongaro 2014, section 6.4).
     ReadIndex,
-    /// The leader trusts its lease: linearizable only while clocks run at nearly the same rate (section 6.4.1).
+    /// The leader trusts its lease (section 6.4.1). The crate's lease is its check-quorum: it is renewed each
+    /// election timeout if a majority was heard in it, so a leader that is cut off keeps it for up to two, while
+    /// the others elect another after one. Reads may be stale even if all clocks run alike.
     Lease,
 }
 

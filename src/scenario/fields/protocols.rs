@@ -169,7 +169,10 @@ static RAFT: Record = Record {
             "reads",
             Shape::OneOf(&[
                 ("read-index", "the leader asks a majority whether it still leads: linearizable"),
-                ("lease", "the leader trusts its lease: linearizable while clocks run alike"),
+                (
+                    "lease",
+                    "the leader trusts that it is heard, as it last checked for a quorum: may be stale after a cut",
+                ),
             ]),
             "\"read-index\"",
             "How reads are answered.",

@@ -1,15 +1,19 @@
 //! What the driver owes to the crate, and to whoever repeats a run.
 
-use raft::StateRole;
+use std::collections::BTreeSet;
+
+use raft::eraftpb::{self, MessageType};
 
 use super::{Options, configs, options};
 use crate::id::NodeId;
-use crate::machine::Machine;
+use crate::machine::{Context, Effect, Input, Machine, RequestId};
 use crate::op::Outcome;
 use crate::protocols::raft::membership::Identity;
-use crate::protocols::raft::{Message, Replica};
+use crate::protocols::raft::storage::INIT_INDEX;
+use crate::protocols::raft::{Message, Replica, Timer};
 use crate::protocols::theatre::{Theatre, read, write};
-use crate::time::Duration;
+use crate::rng::Stream;
+use crate::time::{Duration, LocalTime};
 
 fn theatre(count: u32, options: &Options) -> Theatre<Replica> {
     Theatre::new(configs(count, options), |_: &Message| String::new())
@@ -30,40 +34,86 @@ fn is_done(outcome: Option<Outcome>) -> bool {
     matches!(outcome, Some(Outcome::Done(_)))
 }
 
-#[test]
-fn after_every_call_the_election_timeout_is_ours() {
-    let mut stage = theatre(3, &options());
-    let check = |stage: &Theatre<Replica>| {
-        for node in stage.nodes() {
-            let Some(replica) = stage.machine(node) else { continue };
-            let raft = &replica.node().expect("it did not panic").raft;
-            // The crate has no reader for it: it is passed exactly when so many ticks have gone by.
-            let ours = replica.timeout();
-            assert!((30..60).contains(&ours), "{ours}");
-            assert_eq!(raft.pass_election_timeout(), raft.election_elapsed >= ours);
-            if raft.state != StateRole::Leader {
-                assert!(raft.election_elapsed <= ours, "{} of {ours}", raft.election_elapsed);
-            }
-        }
-    };
-    for round in 0..40 {
-        let leader = stage.leader();
-        stage.ask(leader.unwrap_or(NodeId(round % 3)), write(round + 1, 1));
-        if round % 10 == 9
-            && let Some(leader) = leader
-        {
-            stage.crash(leader);
-        }
-        for _ in 0..50 {
-            stage.run(3);
-            check(&stage);
-        }
-        for node in stage.nodes() {
-            if round % 10 == 4 && stage.machine(node).is_none() {
-                stage.boot(node);
-            }
+/// A replica without others: the test plays them.
+struct Alone {
+    replica: Replica,
+    rng: Stream,
+    now: LocalTime,
+}
+
+impl Alone {
+    fn new() -> Self {
+        let (config, mut rng, now) = (configs(3, &options()).remove(0), Stream::new(1, "alone", &[]), LocalTime::ZERO);
+        let mut effects = Vec::new();
+        let mut cx = Context { now, wall: now, rng: &mut rng, effects: &mut effects };
+        let replica = Replica::boot(&config, &Replica::format(&config), &mut cx).expect("it boots");
+        Self { replica, rng, now }
+    }
+
+    /// A step, and those in which what it wrote becomes durable. After each the timeout is ours.
+    fn step(&mut self, input: Input<Replica>) {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            let mut effects = Vec::new();
+            let mut cx = Context { now: self.now, wall: self.now, rng: &mut self.rng, effects: &mut effects };
+            self.replica.step(input, &mut cx);
+            self.timeout_is_ours();
+            inputs.extend(effects.iter().filter_map(|effect| match effect {
+                Effect::Write { id, .. } | Effect::Checkpoint { id, .. } => Some(Input::Written(*id)),
+                _ => None,
+            }));
         }
     }
+
+    /// The crate does not show its timeout, but says whether a count of ticks reaches it.
+    fn timeout_is_ours(&mut self) {
+        let ours = self.replica.timeout();
+        assert!((30..60).contains(&ours), "{ours}");
+        let raft = &mut self.replica.node.as_mut().expect("it did not panic").raft;
+        let elapsed = raft.election_elapsed;
+        raft.election_elapsed = ours - 1;
+        assert!(!raft.pass_election_timeout(), "it is below {ours}");
+        raft.election_elapsed = ours;
+        assert!(raft.pass_election_timeout(), "it is above {ours}");
+        raft.election_elapsed = elapsed;
+    }
+
+    fn hears(&mut self, from: u32, term: u64, kind: MessageType) {
+        let mut message = eraftpb::Message::default();
+        message.set_msg_type(kind);
+        (message.from, message.to, message.term) = (u64::from(from) + 1, 1, term);
+        (message.index, message.log_term) = (INIT_INDEX, 1);
+        let message = Message::Raft { message: Box::new(message), image: None };
+        self.step(Input::Message { from: NodeId(from), message });
+    }
+}
+
+#[test]
+fn after_every_call_the_election_timeout_is_ours() {
+    let mut alone = Alone::new();
+    let mut roles = BTreeSet::new();
+    for round in 0..60 {
+        for _ in 0..70 {
+            alone.step(Input::Timeout(Timer::Tick));
+        }
+        let term = alone.replica.term();
+        roles.insert(format!("{:?}", alone.replica.node.as_ref().expect("it runs").raft.state));
+        let others = [(1, MessageType::MsgRequestPreVoteResponse), (2, MessageType::MsgRequestVoteResponse)];
+        match round % 6 {
+            0 => alone.hears(1, term + 1, MessageType::MsgHeartbeat),
+            1 => alone.hears(2, term + 1, MessageType::MsgRequestVote),
+            2 => alone.hears(1, term + 2, MessageType::MsgAppend),
+            3 => alone.hears(2, term, MessageType::MsgTimeoutNow),
+            _ => {
+                alone.hears(others[0].0, term + 1, others[0].1);
+                alone.hears(others[1].0, alone.replica.term(), others[1].1);
+            }
+        }
+        roles.insert(format!("{:?}", alone.replica.node.as_ref().expect("it runs").raft.state));
+        let request = Input::Request { id: RequestId(round), request: write(round as u32, 1) };
+        alone.step(request);
+    }
+    assert_eq!(roles.len(), 4, "all were played: {roles:?}");
 }
 
 #[test]
