@@ -11,10 +11,12 @@ use crate::time::Duration;
 use crate::workload::Service;
 use crate::world::topology::Topology;
 
+/// Gives the configuration of each replica of a service, in order of placement.
+pub type Configs<'a, C> = Box<dyn Fn(&Service, &Topology) -> Vec<C> + 'a>;
+
 /// A protocol about to meet a scenario.
 pub struct Contest<'a, M: Machine> {
-    /// The configuration of each replica of a service, in order of placement.
-    pub configs: Box<dyn Fn(&Service, &Topology) -> Vec<M::Config> + 'a>,
+    pub configs: Configs<'a, M::Config>,
     pub promises: Promises,
 }
 
