@@ -116,7 +116,7 @@ impl Replica {
                 if configuration != self.configuration.id {
                     self.elsewhere(from, configuration, cx);
                 } else if takes_part {
-                    self.call(cx, |omni| omni.handle_incoming(message));
+                    self.call(cx, |omni| omni.handle_incoming(*message));
                 }
             }
             Message::Identify => {
