@@ -7,7 +7,7 @@
 //! **The clock.** Every `tick` is a call of the crate's `tick`. A round of heartbeats has `election_timeout`
 //! / `tick` of them. A node that misses the leader's answer is *unhappy* at the end of a round; it stands for
 //! leader at the end of a round in which a quorum answered it and all who did were unhappy. So a failover
-//! takes between one and three rounds. What may be lost is repeated once a round; nothing is ever left in a
+//! takes two to three rounds. What may be lost is repeated once a round; nothing is ever left in a
 //! batch, because batches have one entry.
 //!
 //! **The links** are sessions, as the crate assumes: within the accept phase it repeats nothing. When one comes
@@ -36,13 +36,13 @@
 //! *delta*, and a follower that takes one in compacts its own log up to there.
 //!
 //! **A lost disk** is told from a new one by the record that the installation wrote. Its node takes no part
-//! until a configuration names it under a new identity ([`reconfigure`]). A panic of the crate stops the
+//! until a configuration names it under a new identity (module `reconfigure`). A panic of the crate stops the
 //! replica, not the process; it starts again from its disk when its machine does.
 //!
 //! # Limits of the crate, version 0.2.4
 //!
 //! - It does not run a service of a single replica.
-//! - It merges a delta into the wrong prefix; [`entry`] tells how this is kept from doing harm.
+//! - It merges a delta into the wrong prefix; the module `entry` tells how this is kept from doing harm.
 //! - A node that promised a ballot whose owner crashed before a quorum knew of it, follows nobody while the
 //!   leader of a lower ballot keeps its quorum happy: a recovered owner does not offer that ballot again, and a
 //!   leader that is told of a higher promise does not raise its own. The next election ends that. It happened
@@ -51,7 +51,9 @@
 //!   second opens a session of sequence numbers that the follower does not know of, so it drops the next
 //!   `AcceptDecide` and asks to be prepared again: two more round trips to that follower.
 //! - A leader that has lost its quorum goes on accepting proposals into its log until it hears of another.
-//! - A configuration that ends says nothing to those who come after; [`reconfigure`] does.
+//! - That no log is synchronised over decided entries is asserted in debug builds only; this package keeps the
+//!   assertion in release builds, so that a replica stops there as well (it takes a disk that forgot).
+//! - A configuration that ends says nothing to those who come after; the module `reconfigure` does.
 
 mod configuration;
 mod disk;
