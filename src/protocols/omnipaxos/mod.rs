@@ -7,8 +7,8 @@
 //! **The clock.** Every `tick` is a call of the crate's `tick`. A round of heartbeats has `election_timeout`
 //! / `tick` of them. A node that misses the leader's answer is *unhappy* at the end of a round; it stands for
 //! leader at the end of a round in which a quorum answered it and all who did were unhappy. So a failover
-//! takes two to three rounds. What may be lost is repeated once a round; nothing is ever left in a
-//! batch, because batches have one entry.
+//! takes two to three rounds. What may be lost is repeated once a round; nothing is ever left in a batch,
+//! because batches have one entry.
 //!
 //! **The links** are sessions, as the crate assumes: within the accept phase it repeats nothing. When one comes
 //! back, both sides call `reconnected`, and whoever follows the other asks to be prepared again.
@@ -23,9 +23,10 @@
 //! before the first is durable, and a write of a client costs what it must: the leader's disk, a round trip,
 //! a follower's disk. Only a decided index is not waited for: it is what a quorum accepted, and whoever
 //! forgets it in a crash hears it again. Heartbeats rest on no write and leave at once: a node with a stuck
-//! disk stays a leader in the eyes of others. With a storage that blocks, as those that come with the crate do,
-//! its heartbeats would wait as well, and others would replace it. (The ballot that a heartbeat tells is not kept on the disk by the
-//! crate; a node that forgot it may choose it again, but no `Prepare` with it left before it was durable.)
+//! disk stays a leader in the eyes of others. (With a storage that blocks, as those that come with the crate
+//! do, its heartbeats would wait as well, and others would replace it. The ballot that a heartbeat tells is not
+//! kept on the disk by the crate; a node that forgot it may choose it again, but no `Prepare` with it left
+//! before it was durable.)
 //!
 //! **Reads** are entries of the log, answered where they were proposed, when they are decided; or, as an
 //! option that is not linearizable, come from the state of whoever believes to lead.
