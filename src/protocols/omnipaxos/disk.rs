@@ -141,7 +141,7 @@ impl Image {
     }
 
     /// Entries of an interval of indices, as far as it is there (the crate's contract says none if it is not
-    /// all there: see [`super::entry`]).
+    /// all there: see the module `entry`).
     fn entries_of(&self, from: usize, to: usize) -> Vec<Entry> {
         let Some(from) = from.checked_sub(self.compacted) else { return Vec::new() };
         let to = to.saturating_sub(self.compacted).min(self.entries.len());

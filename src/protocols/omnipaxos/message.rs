@@ -19,7 +19,7 @@ pub enum Message {
     /// The crate's, within a configuration.
     Within {
         configuration: u32,
-        message: Inner<Entry>,
+        message: Box<Inner<Entry>>,
     },
     /// A leader that was asked for another configuration asks who somebody is.
     Identify,
@@ -51,11 +51,7 @@ const BALLOT: u64 = 20;
 impl Message {
     pub fn bytes(&self) -> u32 {
         let body = match self {
-            Self::Within { message: Inner::SequencePaxos(one), .. } => 4 + paxos_bytes(&one.msg),
-            Self::Within { message: Inner::BLE(one), .. } => match one.msg {
-                HeartbeatMsg::Request(_) => 8,
-                HeartbeatMsg::Reply(_) => 8 + 2 * BALLOT + 1,
-            },
+            Self::Within { message, .. } => 4 + inner_bytes(message),
             Self::Identify | Self::Lacks => 0,
             Self::Identity { .. } => 8,
             Self::Newer { .. } | Self::Joined { .. } => 4,
@@ -66,24 +62,7 @@ impl Message {
 
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Within { message: Inner::SequencePaxos(one), .. } => match one.msg {
-                PaxosMsg::PrepareReq(_) => "PrepareReq",
-                PaxosMsg::Prepare(_) => "Prepare",
-                PaxosMsg::Promise(_) => "Promise",
-                PaxosMsg::AcceptSync(_) => "AcceptSync",
-                PaxosMsg::AcceptDecide(_) => "AcceptDecide",
-                PaxosMsg::Accepted(_) => "Accepted",
-                PaxosMsg::NotAccepted(_) => "NotAccepted",
-                PaxosMsg::Decide(_) => "Decide",
-                PaxosMsg::ProposalForward(_) => "ProposalForward",
-                PaxosMsg::Compaction(_) => "Compaction",
-                PaxosMsg::AcceptStopSign(_) => "AcceptStopSign",
-                PaxosMsg::ForwardStopSign(_) => "ForwardStopSign",
-            },
-            Self::Within { message: Inner::BLE(one), .. } => match one.msg {
-                HeartbeatMsg::Request(_) => "HeartbeatRequest",
-                HeartbeatMsg::Reply(_) => "HeartbeatReply",
-            },
+            Self::Within { message, .. } => inner_name(message),
             Self::Identify => "Identify",
             Self::Identity { .. } => "Identity",
             Self::Newer { .. } => "Newer",
@@ -96,7 +75,44 @@ impl Message {
     /// Whether it may leave before what was written is durable: heartbeats rest on no write, and so do those
     /// who only ask.
     pub fn is_free(&self) -> bool {
-        matches!(self, Self::Within { message: Inner::BLE(_), .. } | Self::Identify | Self::Lacks)
+        match self {
+            Self::Within { message, .. } => matches!(**message, Inner::BLE(_)),
+            Self::Identify | Self::Lacks => true,
+            Self::Identity { .. } | Self::Newer { .. } | Self::Joined { .. } | Self::Handover { .. } => false,
+        }
+    }
+}
+
+fn inner_name(message: &Inner<Entry>) -> &'static str {
+    match message {
+        Inner::SequencePaxos(one) => match one.msg {
+            PaxosMsg::PrepareReq(_) => "PrepareReq",
+            PaxosMsg::Prepare(_) => "Prepare",
+            PaxosMsg::Promise(_) => "Promise",
+            PaxosMsg::AcceptSync(_) => "AcceptSync",
+            PaxosMsg::AcceptDecide(_) => "AcceptDecide",
+            PaxosMsg::Accepted(_) => "Accepted",
+            PaxosMsg::NotAccepted(_) => "NotAccepted",
+            PaxosMsg::Decide(_) => "Decide",
+            PaxosMsg::ProposalForward(_) => "ProposalForward",
+            PaxosMsg::Compaction(_) => "Compaction",
+            PaxosMsg::AcceptStopSign(_) => "AcceptStopSign",
+            PaxosMsg::ForwardStopSign(_) => "ForwardStopSign",
+        },
+        Inner::BLE(one) => match one.msg {
+            HeartbeatMsg::Request(_) => "HeartbeatRequest",
+            HeartbeatMsg::Reply(_) => "HeartbeatReply",
+        },
+    }
+}
+
+fn inner_bytes(message: &Inner<Entry>) -> u64 {
+    match message {
+        Inner::SequencePaxos(one) => paxos_bytes(&one.msg),
+        Inner::BLE(one) => match one.msg {
+            HeartbeatMsg::Request(_) => 8,
+            HeartbeatMsg::Reply(_) => 8 + 2 * BALLOT + 1,
+        },
     }
 }
 

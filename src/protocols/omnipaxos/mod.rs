@@ -7,8 +7,8 @@
 //! **The clock.** Every `tick` is a call of the crate's `tick`. A round of heartbeats has `election_timeout`
 //! / `tick` of them. A node that misses the leader's answer is *unhappy* at the end of a round; it stands for
 //! leader at the end of a round in which a quorum answered it and all who did were unhappy. So a failover
-//! takes between one and three rounds. What may be lost is repeated once a round; nothing is ever left in a
-//! batch, because batches have one entry.
+//! takes two to three rounds. What may be lost is repeated once a round; nothing is ever left in a batch,
+//! because batches have one entry.
 //!
 //! **The links** are sessions, as the crate assumes: within the accept phase it repeats nothing. When one comes
 //! back, both sides call `reconnected`, and whoever follows the other asks to be prepared again.
@@ -23,9 +23,10 @@
 //! before the first is durable, and a write of a client costs what it must: the leader's disk, a round trip,
 //! a follower's disk. Only a decided index is not waited for: it is what a quorum accepted, and whoever
 //! forgets it in a crash hears it again. Heartbeats rest on no write and leave at once: a node with a stuck
-//! disk stays a leader in the eyes of others. With a storage that blocks, as those that come with the crate do,
-//! its heartbeats would wait as well, and others would replace it. (The ballot that a heartbeat tells is not kept on the disk by the
-//! crate; a node that forgot it may choose it again, but no `Prepare` with it left before it was durable.)
+//! disk stays a leader in the eyes of others. (With a storage that blocks, as those that come with the crate
+//! do, its heartbeats would wait as well, and others would replace it. The ballot that a heartbeat tells is not
+//! kept on the disk by the crate; a node that forgot it may choose it again, but no `Prepare` with it left
+//! before it was durable.)
 //!
 //! **Reads** are entries of the log, answered where they were proposed, when they are decided; or, as an
 //! option that is not linearizable, come from the state of whoever believes to lead.
@@ -36,13 +37,13 @@
 //! *delta*, and a follower that takes one in compacts its own log up to there.
 //!
 //! **A lost disk** is told from a new one by the record that the installation wrote. Its node takes no part
-//! until a configuration names it under a new identity ([`reconfigure`]). A panic of the crate stops the
+//! until a configuration names it under a new identity (module `reconfigure`). A panic of the crate stops the
 //! replica, not the process; it starts again from its disk when its machine does.
 //!
 //! # Limits of the crate, version 0.2.4
 //!
 //! - It does not run a service of a single replica.
-//! - It merges a delta into the wrong prefix; [`entry`] tells how this is kept from doing harm.
+//! - It merges a delta into the wrong prefix; the module `entry` tells how this is kept from doing harm.
 //! - A node that promised a ballot whose owner crashed before a quorum knew of it, follows nobody while the
 //!   leader of a lower ballot keeps its quorum happy: a recovered owner does not offer that ballot again, and a
 //!   leader that is told of a higher promise does not raise its own. The next election ends that. It happened
@@ -51,7 +52,9 @@
 //!   second opens a session of sequence numbers that the follower does not know of, so it drops the next
 //!   `AcceptDecide` and asks to be prepared again: two more round trips to that follower.
 //! - A leader that has lost its quorum goes on accepting proposals into its log until it hears of another.
-//! - A configuration that ends says nothing to those who come after; [`reconfigure`] does.
+//! - That no log is synchronised over decided entries is asserted in debug builds only; this package keeps the
+//!   assertion in release builds, so that a replica stops there as well (it takes a disk that forgot).
+//! - A configuration that ends says nothing to those who come after; the module `reconfigure` does.
 
 mod configuration;
 mod disk;
@@ -116,7 +119,7 @@ impl Replica {
                 if configuration != self.configuration.id {
                     self.elsewhere(from, configuration, cx);
                 } else if takes_part {
-                    self.call(cx, |omni| omni.handle_incoming(message));
+                    self.call(cx, |omni| omni.handle_incoming(*message));
                 }
             }
             Message::Identify => {

@@ -172,7 +172,7 @@ impl Replica {
         for message in left.messages {
             let to = self.configuration.node(message.get_receiver());
             let to = to.expect("the crate sends to members only");
-            self.send(to, Message::Within { configuration, message }, cx);
+            self.send(to, Message::Within { configuration, message: Box::new(message) }, cx);
         }
         let next = self.apply(left.decided, cx);
         self.watch(cx);

@@ -29,9 +29,9 @@ fn sync(sync: &LogSync<Entry>) -> String {
     format!("{snapshot} and {} entries from {}{stop}", sync.suffix.len(), sync.sync_idx)
 }
 
-pub(super) fn describe(message: &Message) -> String {
+fn describe_inner(message: &Inner<Entry>) -> String {
     match message {
-        Message::Within { message: Inner::SequencePaxos(one), .. } => match &one.msg {
+        Inner::SequencePaxos(one) => match &one.msg {
             PaxosMsg::PrepareReq(request) => ballot(request.n),
             PaxosMsg::Prepare(prepare) => format!(
                 "{}: decided {}, accepted {} in {}",
@@ -60,13 +60,19 @@ pub(super) fn describe(message: &Message) -> String {
             PaxosMsg::AcceptStopSign(accept) => ballot(accept.n),
             other => format!("{other:?}"),
         },
-        Message::Within { message: Inner::BLE(one), .. } => match &one.msg {
+        Inner::BLE(one) => match &one.msg {
             HeartbeatMsg::Request(request) => format!("round {}", request.round),
             HeartbeatMsg::Reply(reply) => {
                 let mood = if reply.happy { "happy" } else { "unhappy" };
                 format!("{mood} with {}, offers {}", ballot(reply.leader), ballot(reply.ballot))
             }
         },
+    }
+}
+
+pub(super) fn describe(message: &Message) -> String {
+    match message {
+        Message::Within { message, .. } => describe_inner(message),
         Message::Identify | Message::Lacks => String::new(),
         Message::Identity { identity } => if *identity == 0 { "as installed" } else { "new" }.to_owned(),
         Message::Newer { configuration } | Message::Joined { configuration } => {
