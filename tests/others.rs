@@ -29,7 +29,7 @@ fn sweep(kind: &Kind) {
 
 fn sweep_over(kind: &Kind, full: u64) {
     let seeds = seeds(full);
-    let of = |seed: u64| drill(seed, if seed % 2 == 0 { Kinds::KeepDisks } else { Kinds::LoseDisks }, kind);
+    let of = |seed: u64| drill(seed, if seed.is_multiple_of(2) { Kinds::KeepDisks } else { Kinds::LoseDisks }, kind);
     let judged: Vec<(u64, Judgement)> = seeds.par_iter().map(|&seed| (seed, judge(&of(seed), seed))).collect();
     let failed: Vec<String> = judged
         .iter()
