@@ -32,6 +32,7 @@
 //! for a while, doubled each time: a slow disk must not take part in every view, and delay it.
 
 pub mod change;
+pub mod config;
 pub mod copy;
 pub mod detector;
 pub mod disk;
@@ -44,66 +45,23 @@ pub mod view;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
+pub use config::{Config, Mutation};
 pub use message::{Alive, Log, Message, Record};
 pub use options::Options;
 pub use view::{Standing, View};
 
-use super::Group;
 use super::store::{Store, Update};
 use crate::id::NodeId;
 use crate::machine::{
     BootError, Context, Effect, Input, Inventory, LinkKind, Machine, Note, RequestId, Role, Status, Views, WriteId,
 };
 use crate::op::{Request, Tip, WriteKey};
-use crate::time::{Duration, LocalTime};
+use crate::time::LocalTime;
 
 use self::change::Change;
 use self::copy::{Confirming, Waiting};
 use self::detector::Detector;
 use self::disk::Disk;
-
-/// What a replica is told once.
-#[derive(Clone, Debug)]
-pub struct Config {
-    pub options: Options,
-    pub group: Group,
-    /// A deliberate defect, for tests of the judges.
-    pub mutation: Option<Mutation>,
-}
-
-/// Deliberate defects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mutation {
-    /// The primary acknowledges a write once it is durable on its own disk.
-    AcknowledgeAlone,
-    /// Views that were attempted, and may have been installed, are not minded.
-    IgnoreAttempts,
-}
-
-impl Config {
-    /// The view that everybody is in before the first start.
-    fn first_view(&self) -> Rc<View> {
-        let members = self.group.members.clone();
-        Rc::new(View { number: members.len() as u64, primary: members[0], members })
-    }
-
-    /// The least number above `above` that only this replica uses.
-    fn next_number(&self, above: u64) -> u64 {
-        let members = &self.group.members;
-        let place = members.iter().position(|&node| node == self.group.me).unwrap_or(0) as u64;
-        (above / members.len() as u64 + 1) * members.len() as u64 + place
-    }
-
-    /// How long an answer may take before what was sent is repeated.
-    fn patience(&self) -> Duration {
-        self.group.round_trip_max.scale(3, 2).max(Duration::from_millis(20))
-    }
-
-    /// How long a phase of a view change may take.
-    fn deadline(&self) -> Duration {
-        self.options.view_deadline + self.group.round_trip_max
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
