@@ -10,10 +10,12 @@ use crate::time::Duration;
 use crate::workload::Service;
 use crate::world::topology::Topology;
 
+/// Gives the configuration of each replica of a service, in order of placement.
+pub type Configure<'a, M> = dyn Fn(&Service, &Topology) -> Vec<<M as Machine>::Config> + 'a;
+
 /// A protocol about to meet a scenario.
 pub struct Contest<'a, M: Machine> {
-    /// The configuration of each replica of a service, in order of placement.
-    pub configs: Box<dyn Fn(&Service, &Topology) -> Vec<M::Config> + 'a>,
+    pub configs: Box<Configure<'a, M>>,
     pub promises: Promises,
 }
 
