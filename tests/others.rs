@@ -28,7 +28,7 @@ fn seeds(full: u64) -> Vec<u64> {
 /// Half of the seeds keep disks, half lose them.
 fn sweep(kind: &Kind) {
     let seeds = seeds(1_000);
-    let of = |seed: u64| drill(seed, if seed % 2 == 0 { Kinds::KeepDisks } else { Kinds::LoseDisks }, kind);
+    let of = |seed: u64| drill(seed, if seed.is_multiple_of(2) { Kinds::KeepDisks } else { Kinds::LoseDisks }, kind);
     let judged: Vec<(u64, Judgement)> = seeds.par_iter().map(|&seed| (seed, judge(&of(seed), seed))).collect();
     let failed: Vec<String> = judged
         .iter()
