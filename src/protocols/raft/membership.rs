@@ -54,10 +54,7 @@ pub fn voters_of(conf: &ConfState) -> Vec<Identity> {
 }
 
 fn single(identity: Identity, kind: ConfChangeType) -> ConfChangeSingle {
-    let mut single = ConfChangeSingle::default();
-    single.node_id = identity.0;
-    single.set_change_type(kind);
-    single
+    ConfChangeSingle { node_id: identity.0, change_type: kind, ..ConfChangeSingle::default() }
 }
 
 /// What is between the present configuration and the one that is wanted.

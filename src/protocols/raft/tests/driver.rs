@@ -39,6 +39,8 @@ struct Alone {
     replica: Replica,
     rng: Stream,
     now: LocalTime,
+    /// The roles that it played.
+    roles: BTreeSet<String>,
 }
 
 impl Alone {
@@ -47,7 +49,7 @@ impl Alone {
         let mut effects = Vec::new();
         let mut cx = Context { now, wall: now, rng: &mut rng, effects: &mut effects };
         let replica = Replica::boot(&config, &Replica::format(&config), &mut cx).expect("it boots");
-        Self { replica, rng, now }
+        Self { replica, rng, now, roles: BTreeSet::new() }
     }
 
     /// A step, and those in which what it wrote becomes durable. After each the timeout is ours.
@@ -70,6 +72,7 @@ impl Alone {
         let ours = self.replica.timeout();
         assert!((30..60).contains(&ours), "{ours}");
         let raft = &mut self.replica.node.as_mut().expect("it did not panic").raft;
+        self.roles.insert(format!("{:?}", raft.state));
         let elapsed = raft.election_elapsed;
         raft.election_elapsed = ours - 1;
         assert!(!raft.pass_election_timeout(), "it is below {ours}");
@@ -91,13 +94,11 @@ impl Alone {
 #[test]
 fn after_every_call_the_election_timeout_is_ours() {
     let mut alone = Alone::new();
-    let mut roles = BTreeSet::new();
     for round in 0..60 {
         for _ in 0..70 {
             alone.step(Input::Timeout(Timer::Tick));
         }
         let term = alone.replica.term();
-        roles.insert(format!("{:?}", alone.replica.node.as_ref().expect("it runs").raft.state));
         let others = [(1, MessageType::MsgRequestPreVoteResponse), (2, MessageType::MsgRequestVoteResponse)];
         match round % 6 {
             0 => alone.hears(1, term + 1, MessageType::MsgHeartbeat),
@@ -109,11 +110,10 @@ fn after_every_call_the_election_timeout_is_ours() {
                 alone.hears(others[1].0, alone.replica.term(), others[1].1);
             }
         }
-        roles.insert(format!("{:?}", alone.replica.node.as_ref().expect("it runs").raft.state));
         let request = Input::Request { id: RequestId(round), request: write(round as u32, 1) };
         alone.step(request);
     }
-    assert_eq!(roles.len(), 4, "all were played: {roles:?}");
+    assert_eq!(alone.roles.len(), 4, "all were played: {:?}", alone.roles);
 }
 
 #[test]
