@@ -47,7 +47,7 @@
 //! - A node that promised a ballot whose owner crashed before a quorum knew of it, follows nobody while the
 //!   leader of a lower ballot keeps its quorum happy: a recovered owner does not offer that ballot again, and a
 //!   leader that is told of a higher promise does not raise its own. The next election ends that. It happened
-//!   in 4 of 6,000 random dialogues (the soak test counts them), and in none of 1,000 chaos drills.
+//!   in 4 of 6,000 random dialogues (the soak test counts them), and in none of 4,000 chaos drills.
 //! - A `Promise` that is resent while the answer is on its way makes the leader send `AcceptSync` twice; the
 //!   second opens a session of sequence numbers that the follower does not know of, so it drops the next
 //!   `AcceptDecide` and asks to be prepared again: two more round trips to that follower.
