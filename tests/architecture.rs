@@ -57,7 +57,7 @@ fn code_of(text: &str) -> String {
 
 fn is_test_support(path: &Path) -> bool {
     let name = path.to_string_lossy();
-    ["/tests", "tests.rs", "fixture.rs", "reference.rs", "dialogue.rs", "soak.rs", "stories.rs"]
+    ["/tests", "tests.rs", "fixture.rs", "reference.rs", "dialogue.rs", "soak.rs", "stories.rs", "theatre.rs"]
         .iter()
         .any(|part| name.contains(part))
 }
