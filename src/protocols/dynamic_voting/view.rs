@@ -3,8 +3,8 @@
 //! # The rule
 //!
 //! A group may form a view if it holds a *distinguished partition* of the last installed view: more than half of
-//! its members, or half with the distinguished site, the first member by placement (Jajodia and Mutchler 1990,
-//! section 3, dynamic-linear voting). Two such subsets of one view have a member in common.
+//! its members, or half with the distinguished site, the first member by placement (Jajodia and Mutchler 1990: dynamic
+//! voting with linearly ordered copies). Two such subsets of one view have a member in common.
 //!
 //! Which view was installed last? A replica may have recorded the attempt to install a view, and not know whether
 //! all others recorded it as well: the view may have been installed, and served. Such attempts are *ambiguous*

@@ -1,18 +1,18 @@
 //! Semi-passive replication with Lazy Consensus (Défago and Schiper, JPDC 64(12), 2004).
 //!
 //! Replicas solve a sequence of consensus instances; each decides the next batch of updates. An instance is
-//! the rotating-coordinator algorithm of Chandra and Toueg for failure detectors of class ◇S (section 4),
+//! the rotating-coordinator algorithm of Chandra and Toueg for failure detectors of class ◇S,
 //! with one difference, which makes it *lazy*: processes start without initial values, and only a coordinator
-//! that is about to propose, and has found nothing adopted, evaluates `giv()` (section 4.2): it executes the
+//! that is about to propose, and has found nothing adopted, evaluates `giv()`: it executes the
 //! requests that it has and proposes the updates. So in good runs one replica executes a request, as in passive
 //! replication; but there is no group membership, and a suspected coordinator costs a round, not a view
 //! change: nobody is excluded, and who was suspected wrongly goes on taking part.
 //!
 //! | module | of the paper |
 //! |---|---|
-//! | [`consensus`] | rounds and their four phases (section 4.2) |
-//! | [`detector`] | ◇S (section 2), with what real links need |
-//! | [`serve`] | requests, `giv()`, and the handling of a decision (section 3) |
+//! | [`consensus`] | the Lazy Consensus algorithm: rounds and their four phases |
+//! | [`detector`] | the failure detector ◇S, with what real links need |
+//! | [`serve`] | requests, `giv()`, and the handling of a decision: semi-passive replication |
 //! | [`learn`] | how lagging processes, and those without their disk, catch up |
 //! | [`message`] | what is sent and written |
 //!
