@@ -108,12 +108,11 @@ fn small() -> Value {
             "network": {"latency": "distance"},
         },
         "services": [{"id": "board", "application": "board", "replicas": 3}],
-        "protocols": {"optimistic": {}, "hasty": {"kind": "optimistic", "ack": "none"}, "dynamic-voting": {}},
+        "protocols": {"optimistic": {}, "hasty": {"kind": "optimistic", "ack": "none"}},
         "workload": [{"service": "board", "rate": "2/s"}],
         "timeline": [{"at": "10s", "do": "crash", "data_centers": ["a"], "for": "10s"}],
         "expect": [
             {"metric": "availability", "protocol": "optimistic", "at_least": 0.5},
-            {"metric": "availability", "protocol": "dynamic-voting", "at_least": 0.5},
         ],
     })
 }
@@ -148,11 +147,7 @@ fn parse(text: &str) -> Value {
 fn a_run_shows_a_table_and_says_how_to_replay_and_the_replay_is_the_same() {
     let place = Place::new();
     let done = place.firedrill(&["run", "small.json"]).code(0);
-    let done = done
-        .out("availability")
-        .out("dynamic-voting")
-        .out("optimistic")
-        .out("results results/small/summary.{csv,json}");
+    let done = done.out("availability").out("optimistic").out("results results/small/summary.{csv,json}");
     let done = done.out("plots   results/small/{availability");
     let replay =
         done.out.lines().find_map(|line| line.strip_prefix("replay  firedrill ")).expect("a command to replay");
@@ -236,11 +231,8 @@ fn json_is_the_content_of_the_summary_and_nothing_else() {
 #[test]
 fn quiet_leaves_only_warnings_and_errors() {
     let place = Place::new();
-    let done = place.firedrill(&["run", "small.json", "--quiet", "--protocol", "optimistic", "--no-plots"]).code(0);
-    assert_eq!(
-        done.silent().err,
-        "warning: small: 1 expectation about dynamic-voting is skipped, as it does not run\n"
-    );
+    let done = place.firedrill(&["run", "small.json", "--quiet", "--protocol", "hasty", "--no-plots"]).code(0);
+    assert_eq!(done.silent().err, "warning: small: 1 expectation about optimistic is skipped, as it does not run\n");
     assert!(!place.path("results/small/availability.svg").exists());
     place.firedrill(&["check", "small.json", "--quiet"]).code(0).silent();
     let replay = ["replay", "results/small/optimistic/seed-1/result.json", "--quiet"];
@@ -273,8 +265,8 @@ fn what_cannot_be_decided_is_exit_3_unless_something_is_broken() {
 #[test]
 fn an_expectation_of_a_protocol_that_was_not_asked_for_is_skipped_and_said_so() {
     let place = Place::new();
-    let done = place.firedrill(&["run", "small.json", "--protocol", "optimistic", "--no-plots"]).code(0);
-    done.err("1 expectation about dynamic-voting is skipped, as it does not run");
+    let done = place.firedrill(&["run", "small.json", "--protocol", "hasty", "--no-plots"]).code(0);
+    done.err("1 expectation about optimistic is skipped, as it does not run");
 }
 
 #[test]
@@ -288,10 +280,7 @@ fn every_mistake_is_told_at_once_and_nothing_is_created() {
     done.err("it is a directory");
     let refused: [(&[&str], &str); 10] = [
         (&["small.json", "./small.json"], "same name, `small`"),
-        (
-            &["small.json", "--protocol", "optimstic"],
-            "no protocol `optimstic`; it has optimistic, hasty and dynamic-voting",
-        ),
+        (&["small.json", "--protocol", "optimstic"], "no protocol `optimstic`; it has optimistic and hasty"),
         (&["small.json", "--seed", "1", "--seeds", "0..2"], "cannot be used with"),
         (&["small.json", "--seeds", "2..2"], "there is no seed in 2..2"),
         (&["small.json", "--seeds", "0..18446744073709551615"], "too many for one command"),
