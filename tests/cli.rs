@@ -235,7 +235,7 @@ fn quiet_leaves_only_warnings_and_errors() {
     assert_eq!(done.silent().err, "warning: small: 1 expectation about optimistic is skipped, as it does not run\n");
     assert!(!place.path("results/small/availability.svg").exists());
     place.firedrill(&["check", "small.json", "--quiet"]).code(0).silent();
-    let replay = ["replay", "results/small/optimistic/seed-1/result.json", "--quiet"];
+    let replay = ["replay", "results/small/hasty/seed-1/result.json", "--quiet"];
     assert_eq!(place.firedrill(&replay).code(0).silent().err, "");
 }
 
