@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use crate::check::invariants::Invariants;
 use crate::history::Event;
 use crate::id::{DcId, NodeId, ServiceId};
-use crate::machine::{Inventory, Machine};
+use crate::machine::{Inventory, Machine, Status, Views};
 use crate::metrics::recorder::{Fates, Recorded, Recorder, worst};
 use crate::metrics::window::{Counted, Tally, Window};
 use crate::metrics::{Metrics, MetricsTable, Phase, Recovery, Second};
@@ -342,7 +342,7 @@ fn fates<M: Machine>(replicas: &Replicas<'_, M>, recorder: &Recorder) -> Fates {
     let (mut serving, mut elsewhere) = (Inventory::default(), Inventory::default());
     for &node in replicas.nodes() {
         let machine = replicas.machine(node);
-        let serves = !replicas.paused(node) && machine.is_some_and(M::serving);
+        let serves = !replicas.paused(node) && machine.is_some_and(M::serving) && can_serve(replicas, node);
         let into = if serves { &mut serving } else { &mut elsewhere };
         if let Some(machine) = machine {
             add(into, &machine.inventory());
@@ -366,6 +366,17 @@ fn fates<M: Machine>(replicas: &Replicas<'_, M>, recorder: &Recorder) -> Fates {
         }
     }
     fates
+}
+
+/// Where views succeed each other, a leader without enough replicas around it serves nobody, whatever it believes.
+fn can_serve<M: Machine>(replicas: &Replicas<'_, M>, leader: NodeId) -> bool {
+    if M::VIEWS == Views::Coexist {
+        return true;
+    }
+    let around = replicas.nodes().iter().filter(|&&node| node == leader || replicas.connected(leader, node));
+    let statuses: Vec<Status> = around.filter_map(|&node| Some(replicas.machine(node)?.status())).collect();
+    let taking_part: Vec<&Status> = statuses.iter().filter(|status| !status.replica_set.is_empty()).collect();
+    M::can_serve(&taking_part)
 }
 
 fn add(into: &mut Inventory, other: &Inventory) {
