@@ -11,7 +11,7 @@
 //! | [`time`], [`id`], [`hash`], [`interval`], [`rng`], [`op`], [`history`] | the vocabulary: instants, names, digests, sets of writes, keyed random draws, operations, what clients saw |
 //! | [`machine`] | what a protocol is: a state machine that is stepped with inputs and returns effects |
 //! | [`sim`] | the event queue: time order, insertion order among equals, cancellation |
-//! | [`protocols`] | the state machines; today the optimistic primary-backup mechanism |
+//! | [`protocols`] | the state machines: the optimistic primary-backup mechanism, and what it is compared with |
 //! | [`world`] | sites, links, machines, disks, clocks and faults: turns effects into events |
 //! | [`workload`] | clients: arrivals, operations, sessions, retries |
 //! | [`check`] | judges of histories and of states |
@@ -36,7 +36,8 @@
 //!
 //! # The way of a run
 //!
-//! [`scenario::load`] checks a file; [`run::run`] builds a [`world::World`] of [`machine::Machine`]s with a
+//! [`scenario::load`] checks a file; [`run::run`] takes the protocol's [`run::Contest`] (how its machines are
+//! configured, and what it promises), builds a [`world::World`] of [`machine::Machine`]s with a
 //! [`run::stage::Stage`] of clients, recorders and checkers in front of it, lets it run, judges what became
 //! of every acknowledged write, and returns a [`run::RunResult`]; [`output`] writes it down.
 

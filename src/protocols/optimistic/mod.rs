@@ -6,11 +6,11 @@
 //! this project's own design.
 //!
 //! One replica is a [`Replica`], in parts that follow the specification:
-//! [`detector`] who is heard and whom to follow; [`view`] view changes without a quorum; [`sync`] bulk state
-//! outside of them; [`replicate`] the log's way to the members, acknowledgement and compaction; [`serve`]
-//! clients, sessions and reads; [`disk`] the own storage; [`quarantine`] what a
-//! bad link cut off; [`sanity`] local checking and correction, and fault
-//! injection; below them [`hold`] for how long a failure keeps a node out, and the values [`entry`], [`log`], [`state`], [`merge`], [`message`].
+//! `detector` who is heard and whom to follow; `view` view changes without a quorum; `sync` bulk state
+//! outside of them; `replicate` the log's way to the members, acknowledgement and compaction; `serve`
+//! clients, sessions and reads; `disk` the own storage; `quarantine` what a
+//! bad link cut off; `sanity` local checking and correction, and fault
+//! injection; below them `hold` for how long a failure keeps a node out, and the values `entry`, `log`, `state`, `merge`, `message`.
 
 mod config;
 mod detector;
