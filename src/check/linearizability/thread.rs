@@ -61,7 +61,7 @@ impl Set {
 }
 
 /// Which uncertain posts make up a difference of sums.
-enum Found {
+pub(in crate::check) enum Found {
     Subset(Vec<usize>),
     /// There is no such subset.
     Impossible,
@@ -177,7 +177,7 @@ fn order(posts: &[Post], reads: &[Read], sets: BTreeMap<u64, Set>) -> Verdict {
 
 /// Finds the terms that sum to `target`: first few, then all but a few, then a run of consecutive ones,
 /// then any, or if there are too many, any that are close together.
-fn subset(terms: &[u64], target: u64, budget: &mut u64) -> Found {
+pub(in crate::check) fn subset(terms: &[u64], target: u64, budget: &mut u64) -> Found {
     if target == 0 {
         return Found::Subset(Vec::new());
     }
@@ -208,7 +208,7 @@ fn subset(terms: &[u64], target: u64, budget: &mut u64) -> Found {
 }
 
 /// At most four terms that sum to `target`: two disjoint choices of at most two.
-fn few(terms: &[u64], target: u64, budget: &mut u64) -> Option<Vec<usize>> {
+pub(in crate::check) fn few(terms: &[u64], target: u64, budget: &mut u64) -> Option<Vec<usize>> {
     const NONE: u32 = u32::MAX;
     let mut halves: Vec<(u64, [u32; 2])> = vec![(0, [NONE; 2])];
     for (index, &term) in terms.iter().enumerate() {
@@ -228,7 +228,7 @@ fn few(terms: &[u64], target: u64, budget: &mut u64) -> Option<Vec<usize>> {
 }
 
 /// Consecutive terms that sum to `target`.
-fn run(terms: &[u64], target: u64) -> Option<Vec<usize>> {
+pub(in crate::check) fn run(terms: &[u64], target: u64) -> Option<Vec<usize>> {
     let mut sum = 0u64;
     let mut prefixes: BTreeMap<u64, usize> = BTreeMap::from([(0, 0)]);
     for (index, &term) in terms.iter().enumerate() {
