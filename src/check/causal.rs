@@ -123,7 +123,8 @@ fn misses_its_past(
 ) -> Option<Finding> {
     let operation = graph.operations[node];
     let saw = &service.saw[operation];
-    for &write in writes.iter().filter(|&&write| write != node && graph.reaches(write, node)) {
+    // The newest first: the shortest story.
+    for &write in writes.iter().rev().filter(|&&write| write != node && graph.reaches(write, node)) {
         match saw {
             Saw::Initial => {
                 let sentence = "it saw what was there first, after a write that it knew of (WriteCOInitRead)";

@@ -11,5 +11,7 @@ mod seen;
 mod sequential;
 mod sessions;
 mod sets;
+#[cfg(test)]
+mod tests;
 pub mod verify;
 mod writes;

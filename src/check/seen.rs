@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::linearizability::{Operation, is_thread, operations};
-use super::sets::{self, Post, Read};
+use super::sets::{self, Post, Read, Told};
 use crate::history::{Event, What};
 use crate::id::{ClientId, ServiceId};
 use crate::op::{Answer, Op};
@@ -221,13 +221,14 @@ fn resolve_thread(service: &mut Service, indices: &[usize], budget: &mut u64) {
     for ((index, _), seen) in reads.into_iter().zip(seen) {
         service.saw[index] = match seen {
             _ if digests.len() < posts.len() => Saw::Unresolved,
-            Some(seen) => {
+            Told::Set(seen) => {
                 if !seen.twice.is_empty() {
                     service.twice.push((index, named(&seen.twice)));
                 }
                 Saw::Set(named(&seen.posts))
             }
-            None => Saw::Unresolved,
+            Told::Impossible => Saw::ThinAir,
+            Told::Unknown => Saw::Unresolved,
         };
     }
 }

@@ -110,6 +110,9 @@ struct Search<'a> {
     left: usize,
     optional: Vec<usize>,
     used: Vec<bool>,
+    /// What comes before each of these in its session, as nodes.
+    needs: Vec<Vec<usize>>,
+    done: Vec<bool>,
     state: BTreeMap<u32, u64>,
     /// How many operations still have to meet a value of a key.
     awaited: BTreeMap<(u32, u64), u32>,
@@ -152,7 +155,13 @@ impl<'a> Search<'a> {
         };
         let optional: Vec<usize> = (0..service.operations.len()).filter(optional).collect();
         let ready = (0..graph.len()).filter(|&node| waits[node] == 0).collect();
+        let needs = |&write: &usize| {
+            let before = |&node: &usize| service.in_session_order(graph.operations[node], write);
+            (0..graph.len()).filter(before).collect()
+        };
         Self {
+            needs: optional.iter().map(needs).collect(),
+            done: vec![false; graph.len()],
             used: vec![false; optional.len()],
             left: graph.len(),
             fewest: usize::MAX,
@@ -268,7 +277,8 @@ impl<'a> Search<'a> {
         }
         choices.sort_unstable();
         let mut choices: Vec<Item> = choices.into_iter().map(|(_, item)| item).collect();
-        for number in (0..self.optional.len()).filter(|&number| !self.used[number]) {
+        let may = |&number: &usize| !self.used[number] && self.needs[number].iter().all(|&node| self.done[node]);
+        for number in (0..self.optional.len()).filter(may) {
             let op = self.operation(Item::Optional(number)).op;
             let now = self.value(op.key());
             if op.apply(now, 0).0 != now && !self.is_held(op.key(), 0) {
@@ -291,6 +301,7 @@ impl<'a> Search<'a> {
             Item::Optional(number) => self.used[number] = true,
             Item::Node(node) => {
                 self.left -= 1;
+                self.done[node] = true;
                 self.ready.remove(&node);
                 for &later in &self.after[node] {
                     self.waits[later as usize] -= 1;
@@ -314,6 +325,7 @@ impl<'a> Search<'a> {
                     self.waits[later as usize] += 1;
                 }
                 self.ready.insert(node);
+                self.done[node] = false;
                 self.left += 1;
             }
         }

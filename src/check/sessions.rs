@@ -103,7 +103,7 @@ pub(super) fn judge(service: &Service, span: Span, budget: &mut u64) -> [Finding
         return std::array::from_fn(|_| Finding::Unknown("it has too many operations".to_owned()));
     };
     let ended = judge.sessions(span, budget).is_none();
-    judge.orders_of_sessions();
+    judge.orders_of_sessions(span);
     let too_much = ended || judge.pairs >= MOST_PAIRS;
     let open = as_far_as_resolved(service, span);
     let broken: BTreeSet<u32> =
@@ -325,20 +325,23 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The order that sessions give to writes of one cell.
-    fn orders_of_sessions(&mut self) {
+    /// The order that sessions give to writes of one cell, those without an answer included.
+    fn orders_of_sessions(&mut self, span: Span) {
         let lines = std::mem::take(&mut self.lines);
-        for line in lines.values() {
-            for &write in line.writes.iter().filter(|&&write| !self.service.is_thread(self.service.key(write))) {
-                let key = self.service.key(write);
+        let service = self.service;
+        for (&key, writes) in service.writes.iter().filter(|(key, _)| !service.is_thread(**key)) {
+            for &write in writes {
                 let at = self.invoked(write);
+                let Some(line) = lines.get(&service.operations[write].client).filter(|_| span.contains(at)) else {
+                    continue;
+                };
                 for &earlier in &line.writes[..self.ended(&line.writes, at)] {
-                    if self.service.key(earlier) == key {
+                    if service.key(earlier) == key {
                         self.note(WRITES, key, earlier, write, write);
                     }
                 }
                 for &earlier in &line.observations[..self.ended(&line.observations, at)] {
-                    if let (true, Saw::Write(source)) = (self.service.key(earlier) == key, &self.service.saw[earlier])
+                    if let (true, Saw::Write(source)) = (service.key(earlier) == key, &service.saw[earlier])
                         && *source != write
                     {
                         self.note(FOLLOWS, key, *source, write, earlier);

@@ -10,10 +10,19 @@ use std::collections::BTreeMap;
 use super::linearizability::thread::{Found, few, run, subset};
 use crate::time::SimTime;
 
-/// So many of the last sets that were found are tried as a beginning.
-const ANCHORS: usize = 6;
+/// So many sets that were found and that no later one contains, the last of each branch, are tried as a
+/// beginning, and so many of the last ones.
+const BRANCHES: usize = 6;
+const LAST: usize = 3;
 /// Among more posts than this, few that are missing or added are not looked for.
 const SEARCHABLE: usize = 500;
+
+/// So many posts that are newer than a set are tried in every combination, and so many places before its
+/// newest member count as newer.
+const NEWER: usize = 28;
+const SLACK: usize = 4;
+/// Of at most this many posts every set is tried.
+const FEW: usize = 40;
 
 /// A post of the thread.
 #[derive(Clone, Copy, Debug)]
@@ -39,29 +48,45 @@ pub(super) struct Seen {
     pub twice: Vec<u32>,
 }
 
+/// What a sum tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    Set(Seen),
+    /// No set of these posts has this sum.
+    Impossible,
+    Unknown,
+}
+
 /// What each read saw, as far as it was found. `posts` in the order of invocation.
-pub(super) fn identify(posts: &[Post], reads: &[Read], budget: &mut u64) -> Vec<Option<Seen>> {
+pub(super) fn identify(posts: &[Post], reads: &[Read], budget: &mut u64) -> Vec<Told> {
     let mut order: Vec<usize> = (0..reads.len()).collect();
     order.sort_by_key(|&index| reads[index].returned);
-    let mut known: BTreeMap<u64, Option<Seen>> = BTreeMap::from([(0, Some(Seen::default()))]);
-    let mut anchors: Vec<Vec<bool>> = Vec::new();
+    let mut known: BTreeMap<u64, Told> = BTreeMap::from([(0, Told::Set(Seen::default()))]);
+    let (mut branches, mut last): (Vec<Vec<bool>>, Vec<Vec<bool>>) = (Vec::new(), Vec::new());
     for index in order {
         let read = &reads[index];
         if known.contains_key(&read.sum) {
             continue;
         }
-        let found = search(posts, read, &anchors, budget);
-        if let Some(seen) = &found {
+        let anchors: Vec<&Vec<bool>> = branches.iter().chain(&last).collect();
+        let found = match search(posts, read, &anchors, budget) {
+            Some(seen) => Told::Set(seen),
+            None => any_at_all(posts, read, budget),
+        };
+        if let Told::Set(seen) = &found {
             let mut members = vec![false; posts.len()];
             for &post in &seen.posts {
                 members[post as usize] = true;
             }
-            anchors.insert(0, members);
-            anchors.truncate(ANCHORS);
+            branches.retain(|branch| branch.iter().zip(&members).any(|(old, new)| *old && !*new));
+            branches.insert(0, members.clone());
+            branches.truncate(BRANCHES);
+            last.insert(0, members);
+            last.truncate(LAST);
         }
         known.insert(read.sum, found);
     }
-    reads.iter().map(|read| known.get(&read.sum).cloned().flatten()).collect()
+    reads.iter().map(|read| known.get(&read.sum).cloned().unwrap_or(Told::Unknown)).collect()
 }
 
 /// A set near to a plausible one, and what may be added to it or taken from it.
@@ -71,7 +96,7 @@ struct Near {
     missing: u64,
 }
 
-fn search(posts: &[Post], read: &Read, anchors: &[Vec<bool>], budget: &mut u64) -> Option<Seen> {
+fn search(posts: &[Post], read: &Read, anchors: &[&Vec<bool>], budget: &mut u64) -> Option<Seen> {
     let begun = posts.partition_point(|post| post.invoked <= read.returned);
     let expected: Vec<bool> = posts.iter().map(|post| post.returned < read.invoked).collect();
     let near = |members: &Vec<bool>| {
@@ -80,11 +105,12 @@ fn search(posts: &[Post], read: &Read, anchors: &[Vec<bool>], budget: &mut u64) 
         let more = (0..begun as u32).filter(|&post| !members[post as usize]).collect();
         Near { members: members.clone(), more, missing: read.sum.wrapping_sub(sum) }
     };
-    let nears: Vec<Near> = std::iter::once(&expected).chain(anchors).map(near).collect();
+    let nears: Vec<Near> = std::iter::once(&expected).chain(anchors.iter().copied()).map(near).collect();
     *budget = budget.saturating_sub((posts.len() * nears.len()) as u64 / 8 + 1);
     let tried = nears.iter().find_map(|near| exactly_or_a_run(posts, near));
     let tried = tried.or_else(|| nears.iter().find_map(|near| a_few(posts, near, budget)));
-    let tried = tried.or_else(|| nears.first().and_then(|near| any_more(posts, near, budget)));
+    let tried = tried.or_else(|| nears.iter().skip(1).find_map(|near| any_newer(posts, near, budget)));
+    let tried = tried.or_else(|| nears.first().and_then(|near| any_of(posts, near, &near.more, budget)));
     tried.or_else(|| nears.iter().find_map(|near| some_twice(posts, near, budget)))
 }
 
@@ -113,13 +139,35 @@ fn a_few(posts: &[Post], near: &Near, budget: &mut u64) -> Option<Seen> {
     Some(changed(near, &found.into_iter().map(|index| places[index]).collect::<Vec<_>>()))
 }
 
-fn any_more(posts: &[Post], near: &Near, budget: &mut u64) -> Option<Seen> {
-    let terms: Vec<u64> = near.more.iter().map(|&post| posts[post as usize].term).collect();
+/// Any of the posts that began at about the time of the newest member and after it.
+fn any_newer(posts: &[Post], near: &Near, budget: &mut u64) -> Option<Seen> {
+    let newest = near.members.iter().rposition(|&member| member).unwrap_or(0);
+    let newer = near.more.iter().copied().filter(|&post| post as usize + SLACK >= newest);
+    any_of(posts, near, &newer.take(NEWER).collect::<Vec<_>>(), budget)
+}
+
+fn any_of(posts: &[Post], near: &Near, more: &[u32], budget: &mut u64) -> Option<Seen> {
+    let terms: Vec<u64> = more.iter().map(|&post| posts[post as usize].term).collect();
     match subset(&terms, near.missing, budget) {
-        Found::Subset(found) => {
-            Some(changed(near, &found.into_iter().map(|index| near.more[index]).collect::<Vec<_>>()))
-        }
+        Found::Subset(found) => Some(changed(near, &found.into_iter().map(|index| more[index]).collect::<Vec<_>>())),
         Found::Impossible | Found::GaveUp => None,
+    }
+}
+
+/// Any posts, whenever they began; of few posts it is certain if there are none.
+fn any_at_all(posts: &[Post], read: &Read, budget: &mut u64) -> Told {
+    let terms: Vec<u64> = posts.iter().map(|post| post.term).collect();
+    if terms.len() > FEW {
+        return Told::Unknown;
+    }
+    match subset(&terms, read.sum, budget) {
+        Found::Subset(found) => {
+            let mut posts: Vec<u32> = found.into_iter().map(|index| index as u32).collect();
+            posts.sort_unstable();
+            Told::Set(Seen { posts, twice: Vec::new() })
+        }
+        Found::Impossible => Told::Impossible,
+        Found::GaveUp => Told::Unknown,
     }
 }
 
@@ -175,15 +223,14 @@ mod tests {
             read(305, &[&all[..], &[1_000]].concat()),
         ];
         let found = identify(&posts, &reads, &mut 10_000_000);
-        let as_numbers = |seen: &Option<Seen>| {
-            seen.as_ref().map(|seen| seen.posts.iter().map(|&p| u64::from(p)).collect::<Vec<_>>())
-        };
+        let seen = |told: &Told| if let Told::Set(seen) = told { Some(seen.clone()) } else { None };
+        let as_numbers = |told: &Told| Some(seen(told)?.posts.into_iter().map(u64::from).collect::<Vec<_>>());
         assert_eq!(as_numbers(&found[0]), Some(all.clone()));
         assert_eq!(as_numbers(&found[1]), Some(without));
         assert_eq!(as_numbers(&found[2]), None, "sixty are missing and nothing near was seen");
         assert_eq!(as_numbers(&found[4]), Some(all));
-        assert_eq!(found[4].as_ref().map(|seen| seen.twice.clone()), Some(vec![7]));
-        assert_eq!(found[5], None, "a post that nobody made");
+        assert_eq!(seen(&found[4]).map(|seen| seen.twice), Some(vec![7]));
+        assert_eq!(found[5], Told::Unknown, "a post that nobody made");
     }
 
     #[test]
@@ -203,8 +250,9 @@ mod tests {
             expected.push(sets[side].clone());
         }
         let found = identify(&posts, &reads, &mut 100_000_000);
-        let right =
-            found.iter().zip(&expected).filter(|(seen, set)| seen.as_ref().is_some_and(|seen| seen.posts == **set));
-        assert_eq!(right.count(), 200);
+        let right = |(told, set): &(&Told, &Vec<u32>)| matches!(told, Told::Set(seen) if seen.posts == **set);
+        assert_eq!(found.iter().zip(&expected).filter(right).count(), 200);
+        let few = identify(&posts[..9], &[reads[20], reads[5]], &mut 100_000_000);
+        assert_eq!(few[0], Told::Impossible);
     }
 }

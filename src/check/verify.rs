@@ -13,8 +13,7 @@ use super::seen::{Saw, Service, services};
 use super::{causal, sequential, sessions, writes};
 use crate::history::Event;
 use crate::id::ServiceId;
-use crate::op::{Answer, Op};
-use crate::time::SimTime;
+use crate::op::Answer;
 
 /// Steps to find out what reads of threads saw.
 const STEPS_TO_RESOLVE: u64 = 200_000_000;
@@ -89,12 +88,22 @@ impl Check {
         }
     }
 
-    /// Whether every linearizable or sequentially consistent history has it.
-    const fn follows(self) -> bool {
-        !matches!(
+    /// Whether every sequentially consistent history has it.
+    const fn follows_from_sequential(self) -> bool {
+        matches!(
             self,
-            Self::Linearizable | Self::Sequential | Self::LostWrites | Self::RevokedWrites | Self::DuplicatedWrites
+            Self::CausalConvergence
+                | Self::Causal
+                | Self::ReadYourWrites
+                | Self::MonotonicReads
+                | Self::MonotonicWrites
+                | Self::WritesFollowReads
         )
+    }
+
+    /// Whether every linearizable history has it.
+    const fn follows_from_linearizable(self) -> bool {
+        self.follows_from_sequential() || matches!(self, Self::Sequential | Self::LostWrites | Self::DuplicatedWrites)
     }
 }
 
@@ -154,45 +163,11 @@ impl History {
     /// used up, its verdict is [`Outcome::Unknown`].
     pub fn judge(&self, service: ServiceId, span: Span, checks: &[Check], budget: u64) -> Vec<Judgement> {
         let Some(service) = self.services.get(&service) else { return Vec::new() };
-        let wants = |those: &[Check]| those.iter().any(|check| checks.contains(check));
-        let mut found: BTreeMap<Check, Finding> = BTreeMap::new();
-        let orders = Check::ALL.into_iter().filter(|check| check.follows() || *check == Check::Sequential);
-        if wants(&orders.chain([Check::Linearizable]).collect::<Vec<_>>()) {
-            found.insert(Check::Linearizable, linearizable(service, span, budget));
-        }
-        let is_valid = |found: &BTreeMap<Check, Finding>, check| found.get(&check) == Some(&Finding::Valid);
-        if is_valid(&found, Check::Linearizable) {
-            found.extend(Check::ALL.into_iter().filter(|check| check.follows()).map(|check| (check, Finding::Valid)));
-            found.insert(Check::Sequential, Finding::Valid);
-        } else {
-            if wants(&[Check::Causal, Check::CausalConvergence]) {
-                let [causal, convergent] = causal::judge(service, span, &mut { budget });
-                found.extend([(Check::Causal, causal), (Check::CausalConvergence, convergent)]);
-            }
-            if wants(&[Check::ReadYourWrites, Check::MonotonicReads, Check::MonotonicWrites, Check::WritesFollowReads])
-            {
-                let four = sessions::judge(service, span, &mut { budget });
-                let names =
-                    [Check::ReadYourWrites, Check::MonotonicReads, Check::MonotonicWrites, Check::WritesFollowReads];
-                found.extend(names.into_iter().zip(four));
-            }
-            if checks.contains(&Check::Sequential) {
-                found.insert(Check::Sequential, sequential::judge(service, span, &mut { budget }));
-            }
-            if is_valid(&found, Check::Sequential) {
-                let unknown = |finding: &Finding| matches!(finding, Finding::Unknown(_));
-                found
-                    .iter_mut()
-                    .filter(|(check, finding)| check.follows() && unknown(finding))
-                    .for_each(|(_, finding)| *finding = Finding::Valid);
-            }
-        }
-        if wants(&[Check::LostWrites, Check::RevokedWrites, Check::DuplicatedWrites]) {
-            let three = writes::judge(service, span);
-            found.extend([Check::LostWrites, Check::RevokedWrites, Check::DuplicatedWrites].into_iter().zip(three));
-        }
-        let asked = Check::ALL.into_iter().filter(|check| checks.contains(check));
-        asked.filter_map(|check| Some(self.judgement(check, found.remove(&check)?))).collect()
+        let threads = service.writes.keys().any(|&key| service.is_thread(key));
+        let applies = |check: &Check| *check != Check::DuplicatedWrites || threads;
+        let asked: Vec<Check> = Check::ALL.into_iter().filter(|check| checks.contains(check)).filter(applies).collect();
+        let mut found = findings(service, span, &asked, budget);
+        asked.into_iter().filter_map(|check| Some(self.judgement(check, found.remove(&check)?))).collect()
     }
 
     fn judgement(&self, check: Check, finding: Finding) -> Judgement {
@@ -206,8 +181,50 @@ impl History {
     }
 }
 
+/// What the judges find, at least those that are asked. Of a history that is linearizable, or sequentially
+/// consistent, much else is known, even where a judge of its own could not tell.
+fn findings(service: &Service, span: Span, asked: &[Check], budget: u64) -> BTreeMap<Check, Finding> {
+    let wants = |those: &[Check]| those.iter().any(|check| asked.contains(check));
+    let mut found: BTreeMap<Check, Finding> = BTreeMap::new();
+    let linear = |check: &Check| *check == Check::Linearizable || check.follows_from_linearizable();
+    if asked.iter().any(linear) {
+        found.insert(Check::Linearizable, linearizable(service, span, budget));
+    }
+    if wants(&[Check::LostWrites, Check::RevokedWrites, Check::DuplicatedWrites]) {
+        let three = writes::judge(service, span);
+        found.extend([Check::LostWrites, Check::RevokedWrites, Check::DuplicatedWrites].into_iter().zip(three));
+    }
+    if found.get(&Check::Linearizable) == Some(&Finding::Valid) {
+        let follow = Check::ALL.into_iter().filter(|check| check.follows_from_linearizable());
+        found.extend(follow.map(|check| (check, Finding::Valid)));
+        return found;
+    }
+    if wants(&[Check::Causal, Check::CausalConvergence]) {
+        let [causal, convergent] = causal::judge(service, span, &mut { budget });
+        found.extend([(Check::Causal, causal), (Check::CausalConvergence, convergent)]);
+    }
+    let names = [Check::ReadYourWrites, Check::MonotonicReads, Check::MonotonicWrites, Check::WritesFollowReads];
+    if wants(&names) {
+        found.extend(names.into_iter().zip(sessions::judge(service, span, &mut { budget })));
+    }
+    if asked.iter().any(|check| *check == Check::Sequential || check.follows_from_sequential()) {
+        found.insert(Check::Sequential, sequential::judge(service, span, &mut { budget }));
+    }
+    if found.get(&Check::Sequential) == Some(&Finding::Valid) {
+        for (check, finding) in &mut found {
+            if check.follows_from_sequential() && matches!(finding, Finding::Unknown(_)) {
+                *finding = Finding::Valid;
+            }
+        }
+    }
+    found
+}
+
 /// Judges linearizability in a span.
 fn linearizable(service: &Service, span: Span, budget: u64) -> Finding {
+    if let Some(finding) = causal::from_thin_air(service, span) {
+        return finding;
+    }
     let mut keys: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for index in (0..service.operations.len()).filter(|&index| span.contains(service.operations[index].invoked)) {
         keys.entry(service.key(index)).or_default().push(index);
@@ -299,14 +316,4 @@ fn start(service: &Service, span: Span, key: u32, inside: &[usize]) -> Result<St
     }
     let sum = |posts: Vec<usize>| posts.into_iter().fold(0, |sum, post| service.operations[post].op.apply(sum, 0).0);
     Ok(Start::Set(first.map_or(0, |(_, posts)| sum(posts))))
-}
-
-/// Whether an operation belongs to a thread, for what a service is called.
-pub fn is_post(op: Op) -> bool {
-    matches!(op, Op::Post { .. })
-}
-
-/// The end of a history: when the last operation began or ended.
-pub fn end(events: &[Event]) -> SimTime {
-    events.iter().map(|event| event.at).max().unwrap_or(SimTime::ZERO)
 }

@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_span_has_a_beginning_and_a_later_end() {
-        let at = |seconds| SimTime::from_nanos(seconds * 1_000_000_000);
+        let at = |seconds: u64| SimTime::from_nanos(seconds * 1_000_000_000);
         assert_eq!(span("60s..5m"), Ok(Span { from: at(60), to: at(300) }));
         for wrong in ["", "5s", "..", "5s..", "..5s", "5s..5s", "6s..5s", "1..2", "-1s..2s"] {
             assert!(span(wrong).is_err(), "{wrong}");

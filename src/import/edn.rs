@@ -72,7 +72,10 @@ pub(super) fn maps(text: &str) -> Result<Vec<Map>, Problem> {
                 }
             }
             other => {
-                return Err(Problem::new(reader.line, format!("{} is no operation: a map was expected", short(&other))));
+                return Err(Problem::new(
+                    reader.line,
+                    format!("{} is no operation: a map was expected", short(&other)),
+                ));
             }
         }
     }

@@ -10,6 +10,8 @@ mod firedrill;
 mod jepsen;
 mod porcupine;
 mod strings;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{Part, Service};
 use crate::check::verify::{Judgement, Outcome};
-use crate::cli::screen::count;
-use crate::import::{Imported, Input};
+use crate::cli::screen::{and_list, count};
+use crate::import::{Imported, Input, Model};
 
 fn input(imported: &Imported) -> &'static str {
     match imported.input {
@@ -20,9 +20,9 @@ pub(super) fn human(path: &str, imported: &Imported, parts: &[Part], services: &
     let operations: usize = services.iter().map(|service| service.operations).sum();
     let mut text = format!("{path}: {}, {}", count(operations as u64, "operation"), input(imported));
     if !imported.clock {
-        text.push_str("; it has no clock, so times count its events");
+        text.push_str("; it has no clock, and times count its events");
     }
-    if imported.initial_unknown {
+    if imported.initial_unknown && imported.model != Some(Model::Board) {
         text.push_str("; cells may hold anything at first");
     }
     text.push('\n');
@@ -67,21 +67,29 @@ fn table(text: &mut String, parts: &[Part], service: &Service) {
     }
 }
 
-/// Every violation, and why what is unknown is.
+/// Every violation, and why what is unknown is; once for all properties of which the same is said.
 fn evidence(text: &mut String, imported: &Imported, parts: &[Part], service: &Service) {
     for (part, (_, judgements)) in parts.iter().zip(&service.parts) {
-        for judgement in judgements.iter().filter(|judgement| judgement.outcome != Outcome::Valid) {
-            let name = if service.name.is_empty() { String::new() } else { format!("{}, ", service.name) };
-            let why = words(imported, judgement).unwrap_or_default().replace('\n', "\n    ");
-            let Judgement { check, outcome, .. } = judgement;
-            let place = if parts.len() > 1 { format!(" ({})", part.label) } else { String::new() };
-            text.push_str(&format!("\n{name}{}: {}{place}\n  {why}\n", check.name(), outcome.name()));
+        let mut told: Vec<(Outcome, &Option<String>, Vec<&str>)> = Vec::new();
+        for Judgement { check, outcome, evidence } in judgements.iter().filter(|one| one.outcome != Outcome::Valid) {
+            match told.iter_mut().find(|(other, same, _)| other == outcome && *same == evidence) {
+                Some((.., names)) => names.push(check.name()),
+                None => told.push((*outcome, evidence, vec![check.name()])),
+            }
+        }
+        for (outcome, evidence, names) in told {
+            let name = if service.name.is_empty() { String::new() } else { format!("{}: ", service.name) };
+            let place = if parts.len() > 1 { format!(", {}", part.label) } else { String::new() };
+            let why = words(imported, evidence).unwrap_or_default().replace('\n', "\n    ");
+            text.push_str(&format!("\n{name}{} {}{place}\n  {why}\n", outcome.name(), and_list(&names)));
         }
     }
 }
 
-fn words(imported: &Imported, judgement: &Judgement) -> Option<String> {
-    judgement.evidence.as_ref().map(|evidence| imported.in_its_words(evidence))
+fn words(imported: &Imported, evidence: &Option<String>) -> Option<String> {
+    let words = imported.in_its_words(evidence.as_ref()?);
+    // Without a clock an instant is the number of an event.
+    Some(if imported.clock { words } else { words.replace(".000000 s", "") })
 }
 
 /// For programs.
@@ -91,7 +99,7 @@ pub(super) fn json(path: &str, imported: &Imported, parts: &[Part], services: &[
             "check": judgement.check.name(),
             "states": judgement.check.states(),
             "outcome": judgement.outcome.name(),
-            "evidence": words(imported, judgement),
+            "evidence": words(imported, &judgement.evidence),
         })
     };
     let part = |(part, (operations, judgements)): (&Part, &(usize, Vec<Judgement>))| {
