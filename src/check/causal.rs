@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::account::{Finding, as_far_as_resolved, story};
 use super::order::{Graph, Open};
 use super::seen::{Saw, Service, Span};
+use crate::id::ClientId;
 
 /// The operations that began in a span and were answered, and the writes that they saw, in the order of
 /// sessions and of what saw what.
@@ -29,16 +30,37 @@ pub(super) fn seen_order(service: &Service, span: Span) -> Graph {
     let mut members: BTreeSet<usize> = answered.iter().copied().collect();
     members.extend(answered.iter().flat_map(|&index| service.sources(index)));
     let mut graph = Graph::new(service, members.into_iter().collect(), inside);
+    let previous = previous_observations(service, &graph, span);
     for node in 0..graph.len() {
         let operation = graph.operations[node];
+        let known = previous[node].map_or(&[][..], |earlier| service.sources(graph.operations[earlier]));
+        let sources = service.sources(operation).iter().filter(|source| known.binary_search(source).is_err());
         if inside(operation) {
-            for source in service.sources(operation) {
+            for source in sources {
                 let from = graph.nodes[source];
                 graph.edge(from, node);
             }
         }
     }
     graph
+}
+
+/// Of each node: the last observation of its key in its session before it. What that one saw comes before
+/// this one without saying.
+pub(super) fn previous_observations(service: &Service, graph: &Graph, span: Span) -> Vec<Option<usize>> {
+    let mut so_far: BTreeMap<(ClientId, u32), Vec<usize>> = BTreeMap::new();
+    let mut previous = vec![None; graph.len()];
+    for (node, &operation) in graph.operations.iter().enumerate() {
+        if service.saw[operation] == Saw::Nothing || !span.contains(service.operations[operation].invoked) {
+            continue;
+        }
+        let name = (service.operations[operation].client, service.key(operation));
+        let earlier = so_far.entry(name).or_default();
+        let precedes = |other: &&usize| service.in_session_order(graph.operations[**other], operation);
+        previous[node] = earlier.iter().rev().find(precedes).copied();
+        earlier.push(node);
+    }
+    previous
 }
 
 /// The writes in a graph by key, as nodes.

@@ -5,6 +5,7 @@
 //! has no certain origin, and judges that need one say so instead of guessing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use super::linearizability::{Operation, is_thread, operations};
 use super::sets::{self, Post, Read, Told};
@@ -23,7 +24,7 @@ pub(super) enum Saw {
     /// The value of this write.
     Write(usize),
     /// Exactly these posts of the thread, in the order of invocation.
-    Set(Vec<usize>),
+    Set(Rc<[usize]>),
     /// A value that nobody wrote.
     ThinAir,
     /// It saw something, and it is not known whose it is.
@@ -218,14 +219,16 @@ fn resolve_thread(service: &mut Service, indices: &[usize], budget: &mut u64) {
         budget,
     );
     let named = |numbers: &[u32]| numbers.iter().map(|&number| posts[number as usize]).collect::<Vec<_>>();
-    for ((index, _), seen) in reads.into_iter().zip(seen) {
+    let mut shared: BTreeMap<u64, Rc<[usize]>> = BTreeMap::new();
+    for ((index, sum), seen) in reads.into_iter().zip(seen) {
         service.saw[index] = match seen {
             _ if digests.len() < posts.len() => Saw::Unresolved,
             Told::Set(seen) => {
                 if !seen.twice.is_empty() {
                     service.twice.push((index, named(&seen.twice)));
                 }
-                Saw::Set(named(&seen.posts))
+                // Most reads see what others saw; the sets are shared.
+                Saw::Set(Rc::clone(shared.entry(sum).or_insert_with(|| named(&seen.posts).into())))
             }
             Told::Impossible => Saw::ThinAir,
             Told::Unknown => Saw::Unresolved,

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::account::{Finding, as_far_as_resolved, story};
-use super::causal::{circle, from_thin_air, seen_order, writes_of};
+use super::causal::{circle, from_thin_air, previous_observations, seen_order, writes_of};
 use super::linearizability::Operation;
 use super::order::{Graph, Open};
 use super::seen::{Saw, Service, Span, met};
@@ -53,6 +53,12 @@ pub(super) fn judge(service: &Service, span: Span, budget: &mut u64) -> Finding 
 fn saturate(service: &Service, graph: &mut Graph, span: Span, budget: &mut u64) -> Option<bool> {
     let writes = writes_of(service, graph);
     let mut new = Vec::new();
+    let mut next = vec![None; graph.len()];
+    for (node, previous) in previous_observations(service, graph, span).into_iter().enumerate() {
+        if let Some(previous) = previous {
+            next[previous] = Some(node);
+        }
+    }
     for node in 0..graph.len() {
         let operation = graph.operations[node];
         let Some(writes) = writes.get(&service.key(operation)) else { continue };
@@ -63,7 +69,16 @@ fn saturate(service: &Service, graph: &mut Graph, span: Span, budget: &mut u64) 
         for &write in writes.iter().filter(|&&write| write != node) {
             match &service.saw[operation] {
                 Saw::Initial => new.push((node, write)),
-                Saw::Set(posts) if posts.binary_search(&graph.operations[write]).is_err() => new.push((node, write)),
+                Saw::Set(posts) if posts.binary_search(&graph.operations[write]).is_err() => {
+                    // If the session's next read does not see it either, that one comes before it.
+                    let unseen = |next: usize| match &service.saw[graph.operations[next]] {
+                        Saw::Set(posts) => posts.binary_search(&graph.operations[write]).is_err(),
+                        _ => false,
+                    };
+                    if !next[node].is_some_and(unseen) {
+                        new.push((node, write));
+                    }
+                }
                 Saw::Write(source) if graph.operations[write] != *source => {
                     let source = graph.nodes[source];
                     if graph.reaches(write, node) {
