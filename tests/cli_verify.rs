@@ -21,7 +21,8 @@ impl Done {
 
     #[track_caller]
     fn out(self, part: &str) -> Self {
-        assert!(self.out.contains(part), "no `{part}` in {}", self.out);
+        let in_one_column = |text: &str| text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+        assert!(in_one_column(&self.out).contains(&in_one_column(part)), "no `{part}` in {}", self.out);
         self
     }
 

@@ -27,8 +27,17 @@ pub(super) fn seen_order(service: &Service, span: Span) -> Graph {
     let inside = |index: usize| span.contains(service.operations[index].invoked);
     let answered = |&index: &usize| inside(index) && service.operations[index].answered.is_some();
     let answered: Vec<usize> = (0..service.operations.len()).filter(answered).collect();
+    let common = seen_by_all(service, &answered);
     let mut members: BTreeSet<usize> = answered.iter().copied().collect();
-    members.extend(answered.iter().flat_map(|&index| service.sources(index)));
+    // An append that was not answered, but seen, has seen something itself.
+    let mut open = answered;
+    while let Some(index) = open.pop() {
+        for &source in service.sources(index) {
+            if (inside(source) || !common.contains(&source)) && members.insert(source) && inside(source) {
+                open.push(source);
+            }
+        }
+    }
     let mut graph = Graph::new(service, members.into_iter().collect(), inside);
     let previous = previous_observations(service, &graph, span);
     for node in 0..graph.len() {
@@ -36,13 +45,24 @@ pub(super) fn seen_order(service: &Service, span: Span) -> Graph {
         let known = previous[node].map_or(&[][..], |earlier| service.sources(graph.operations[earlier]));
         let sources = service.sources(operation).iter().filter(|source| known.binary_search(source).is_err());
         if inside(operation) {
-            for source in sources {
-                let from = graph.nodes[source];
+            for from in sources.filter_map(|source| graph.nodes.get(source).copied()).collect::<Vec<_>>() {
                 graph.edge(from, node);
             }
         }
     }
     graph
+}
+
+/// Posts that every one of these reads of their thread saw: nobody can have missed them.
+fn seen_by_all(service: &Service, answered: &[usize]) -> BTreeSet<usize> {
+    let mut common: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for &index in answered {
+        if let Saw::Set(posts) = &service.saw[index] {
+            let known = common.entry(service.key(index)).or_insert_with(|| posts.to_vec());
+            known.retain(|post| posts.binary_search(post).is_ok());
+        }
+    }
+    common.into_values().flatten().collect()
 }
 
 /// Of each node: the last observation of its key in its session before it. What that one saw comes before

@@ -14,6 +14,9 @@ use crate::id::{ClientId, ServiceId};
 use crate::op::{Answer, Op};
 use crate::time::SimTime;
 
+/// Pairs of a value and an append of one key that are tried.
+const MOST_APPENDS: u64 = 20_000_000;
+
 /// What an operation tells of the writes before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Saw {
@@ -57,6 +60,8 @@ pub(super) struct Service {
     pub writes: BTreeMap<u32, Vec<usize>>,
     /// When the client was told that its write was revoked.
     pub revoked: BTreeMap<usize, SimTime>,
+    /// The value that a cell had before an append, where that is known.
+    pub appended_to: BTreeMap<usize, u64>,
     /// Reads that saw posts twice, with the posts.
     pub twice: Vec<(usize, Vec<usize>)>,
     /// No two writes of a key have one value, and none has the value of absence.
@@ -131,6 +136,7 @@ pub(super) fn resolve(mut operations: Vec<Operation>, initial_unknown: bool, bud
         saw,
         writes: BTreeMap::new(),
         revoked: BTreeMap::new(),
+        appended_to: BTreeMap::new(),
         twice: Vec::new(),
         unique: true,
         initial_unknown,
@@ -165,18 +171,19 @@ pub(super) fn met(operation: &Operation) -> Option<u64> {
 
 fn resolve_cell(service: &mut Service, indices: &[usize]) {
     let mut writers: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
-    let mut appends = false;
+    let mut appends: Vec<usize> = Vec::new();
     for &index in indices.iter().filter(|&&index| service.is_write(index)) {
-        let op = service.operations[index].op;
-        appends |= matches!(op, Op::Append { .. } | Op::Post { .. });
-        if let Some(value) = op.value() {
-            writers.entry(value.digest).or_default().push(index);
+        match service.operations[index].op {
+            Op::Append { .. } | Op::Post { .. } => appends.push(index),
+            op => writers.entry(op.value().map_or(0, |value| value.digest)).or_default().push(index),
         }
     }
     service.unique &= writers.values().all(|writers| writers.len() == 1) && !writers.contains_key(&0);
+    let before = follow_appends(service, indices, &appends, &mut writers);
     let mut first = if service.initial_unknown { None } else { Some(0) };
     for &index in indices {
-        let Some(value) = met(&service.operations[index]) else { continue };
+        let value = met(&service.operations[index]).or_else(|| before.get(&index).copied());
+        let Some(value) = value else { continue };
         // What was there first may be anything, and then written again; but what is read before any write of
         // it began was there first.
         let begun = |&&writer: &&usize| {
@@ -184,14 +191,46 @@ fn resolve_cell(service: &mut Service, indices: &[usize]) {
         };
         let writers: Vec<usize> = writers.get(&value).into_iter().flatten().filter(begun).copied().collect();
         service.saw[index] = match writers.as_slice() {
-            _ if appends => Saw::Unresolved,
             [_, ..] if value == 0 || first == Some(value) => Saw::Unresolved,
             &[writer] => Saw::Write(writer),
             [_, ..] => Saw::Unresolved,
+            // It may be the end of a chain whose links nobody saw.
+            [] if value != 0 && !appends.is_empty() => Saw::Unresolved,
             [] if *first.get_or_insert(value) == value => Saw::Initial,
             [] => Saw::ThinAir,
         };
     }
+    service.appended_to.extend(before);
+}
+
+/// Finds which append gave which of the values that were met, if the value before it is known as well, and so on from there.
+/// Returns the value before each such append.
+fn follow_appends(
+    service: &Service,
+    indices: &[usize],
+    appends: &[usize],
+    writers: &mut BTreeMap<u64, Vec<usize>>,
+) -> BTreeMap<usize, u64> {
+    let mut before = BTreeMap::new();
+    let mut sought: BTreeSet<u64> = indices.iter().filter_map(|&index| met(&service.operations[index])).collect();
+    sought.retain(|value| !writers.contains_key(value));
+    let mut known: Vec<u64> = writers.keys().copied().chain([0]).collect();
+    let mut steps = 0;
+    while let Some(value) = known.pop() {
+        for &append in appends {
+            steps += 1;
+            if sought.is_empty() || steps > MOST_APPENDS {
+                return before;
+            }
+            let after = service.operations[append].op.apply(value, 0).0;
+            if sought.remove(&after) && !before.contains_key(&append) {
+                writers.entry(after).or_default().push(append);
+                before.insert(append, value);
+                known.push(after);
+            }
+        }
+    }
+    before
 }
 
 fn resolve_thread(service: &mut Service, indices: &[usize], budget: &mut u64) {

@@ -68,7 +68,8 @@ pub(super) fn identify(posts: &[Post], reads: &[Read], budget: &mut u64) -> Vec<
         if known.contains_key(&read.sum) {
             continue;
         }
-        let anchors: Vec<&Vec<bool>> = branches.iter().chain(&last).collect();
+        let unions = unions(&branches);
+        let anchors: Vec<&Vec<bool>> = branches.iter().chain(&last).chain(&unions).collect();
         let found = match search(posts, read, &anchors, budget) {
             Some(seen) => Told::Set(seen),
             None => any_at_all(posts, read, budget),
@@ -87,6 +88,23 @@ pub(super) fn identify(posts: &[Post], reads: &[Read], budget: &mut u64) -> Vec<
         known.insert(read.sum, found);
     }
     reads.iter().map(|read| known.get(&read.sum).cloned().unwrap_or(Told::Unknown)).collect()
+}
+
+/// What a merge of branches would hold: of the two last ones, and of all.
+fn unions(branches: &[Vec<bool>]) -> Vec<Vec<bool>> {
+    let union = |branches: &[Vec<bool>]| {
+        let (first, rest) = branches.split_first()?;
+        let mut union = first.clone();
+        for branch in rest {
+            union.iter_mut().zip(branch).for_each(|(mine, theirs)| *mine |= *theirs);
+        }
+        Some(union)
+    };
+    match branches.len() {
+        0 | 1 => Vec::new(),
+        2 => union(branches).into_iter().collect(),
+        _ => union(&branches[..2]).into_iter().chain(union(branches)).collect(),
+    }
 }
 
 /// A set near to a plausible one, and what may be added to it or taken from it.
@@ -249,9 +267,13 @@ mod tests {
             reads.push(Read { invoked: now, returned: now, sum: sums[side] });
             expected.push(sets[side].clone());
         }
+        // They merge.
+        let sum = sums[0].wrapping_add(sums[1]);
+        reads.push(Read { invoked: at(300), returned: at(300), sum });
+        expected.push((0..200).collect());
         let found = identify(&posts, &reads, &mut 100_000_000);
         let right = |(told, set): &(&Told, &Vec<u32>)| matches!(told, Told::Set(seen) if seen.posts == **set);
-        assert_eq!(found.iter().zip(&expected).filter(right).count(), 200);
+        assert_eq!(found.iter().zip(&expected).filter(right).count(), 201);
         let few = identify(&posts[..9], &[reads[20], reads[5]], &mut 100_000_000);
         assert_eq!(few[0], Told::Impossible);
     }

@@ -284,11 +284,13 @@ fn is_board(service: &Service, key: u32) -> bool {
 fn start(service: &Service, span: Span, key: u32, inside: &[usize]) -> Result<Start, Finding> {
     let is_first = service.operations.first().is_none_or(|first| first.invoked >= span.from);
     if !is_board(service, key) {
-        return Ok(match (is_first, service.initial_unknown) {
-            (true, false) => Start::Absent,
-            (true, true) => Start::Unknown { since: None },
-            (false, _) => Start::Unknown { since: (service.unique && !service.initial_unknown).then_some(span.from) },
-        });
+        if is_first && !service.initial_unknown {
+            return Ok(Start::Absent);
+        }
+        let since = (!is_first && service.unique && !service.initial_unknown).then_some(span.from);
+        // What the first append was made to, if that is known.
+        let also = inside.iter().find_map(|index| service.appended_to.get(index)).copied();
+        return Ok(Start::Unknown { since, also });
     }
     if is_first {
         return Ok(Start::Absent);

@@ -16,7 +16,11 @@ pub(in crate::check) enum Start {
     Absent,
     /// Any one value, if it is a cell. With `since`, no value occurs twice in the whole history, and it was
     /// there at that time: whatever began later did not write it.
-    Unknown { since: Option<SimTime> },
+    Unknown {
+        since: Option<SimTime>,
+        /// A value that it may be, besides those that somebody met.
+        also: Option<u64>,
+    },
     /// A set with this sum, if it is a thread.
     Set(u64),
 }
@@ -32,10 +36,10 @@ pub(super) struct Trial {
 
 impl Trial {
     pub(super) fn new(operations: &[Operation], start: Start) -> Self {
-        let Start::Unknown { since } = start else {
+        let Start::Unknown { since, also } = start else {
             return Self { searches: vec![Search::new(operations)], partial: false };
         };
-        let firsts = candidates(operations, since).into_iter();
+        let firsts = candidates(operations, since, also).into_iter();
         let searches = firsts.map(|first| Search::new(&after(operations, first, since)));
         let partial = operations.iter().any(|operation| matches!(operation.op, Op::Append { .. }));
         Self { searches: searches.collect(), partial }
@@ -67,8 +71,8 @@ impl Trial {
 }
 
 /// Values that somebody met or expected; absence; and one that nobody knows.
-fn candidates(operations: &[Operation], since: Option<SimTime>) -> Vec<u64> {
-    let mut met = BTreeSet::from([0]);
+fn candidates(operations: &[Operation], since: Option<SimTime>, also: Option<u64>) -> Vec<u64> {
+    let mut met: BTreeSet<u64> = also.into_iter().chain([0]).collect();
     for operation in operations {
         match (operation.op, operation.answered) {
             (_, Some((_, Answer::Read { digest, .. }))) => _ = met.insert(digest),

@@ -50,12 +50,36 @@ fn random(stream: &mut Stream, count: usize, threads: bool) -> Vec<Plain> {
     plain
 }
 
+/// Makes appends of some puts, and lets some reads see what they make of another value.
+fn with_appends(stream: &mut Stream, plain: &mut [Plain]) {
+    let mut chains: Vec<u64> = vec![0];
+    for one in plain.iter_mut() {
+        if let (.., Op::Put { key, value }, _) = *one
+            && stream.chance(0.6)
+        {
+            one.3 = Op::Append { key, value };
+        }
+        if one.3.value().is_some() {
+            let on = chains[stream.below(chains.len() as u64) as usize];
+            chains.push(one.3.apply(on, 0).0);
+        }
+    }
+    for one in plain.iter_mut().filter(|one| one.3.is_read()) {
+        if stream.chance(0.6) {
+            one.4 = saw(chains[stream.below(chains.len() as u64) as usize]);
+        }
+    }
+}
+
 #[test]
 fn sequential_and_linearizable_agree_with_every_order_tried() {
     let mut stream = Stream::new(1, "small histories of sessions", &[]);
     let mut counts = [[0; 2]; 2];
     for round in 0..30_000 {
-        let plain = random(&mut stream, 3 + round % 4, round % 3 == 0);
+        let mut plain = random(&mut stream, 3 + round % 4, round % 3 == 0);
+        if round % 3 == 1 {
+            with_appends(&mut stream, &mut plain);
+        }
         let service = service(&plain);
         let small = Small { operations: service.operations.clone() };
         let finding = sequential::judge(&service, Span::WHOLE, &mut { PLENTY });
