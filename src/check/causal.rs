@@ -40,9 +40,9 @@ pub(super) fn seen_order(service: &Service, span: Span) -> Graph {
     }
     let mut graph = Graph::new(service, members.into_iter().collect(), inside);
     let previous = previous_observations(service, &graph, span);
-    for node in 0..graph.len() {
+    for (node, previous) in previous.into_iter().enumerate() {
         let operation = graph.operations[node];
-        let known = previous[node].map_or(&[][..], |earlier| service.sources(graph.operations[earlier]));
+        let known = previous.map_or(&[][..], |earlier| service.sources(graph.operations[earlier]));
         let sources = service.sources(operation).iter().filter(|source| known.binary_search(source).is_err());
         if inside(operation) {
             for from in sources.filter_map(|source| graph.nodes.get(source).copied()).collect::<Vec<_>>() {

@@ -76,6 +76,9 @@ impl Bits {
 /// What a session must see, by key.
 type Required = BTreeMap<u32, Bits>;
 
+/// Pairs of writes of which the first must be the older one, and who says so.
+type Older = BTreeMap<(usize, usize), usize>;
+
 /// One session's operations with an answer, by their end.
 #[derive(Debug, Default)]
 struct Line {
@@ -91,8 +94,8 @@ struct Judge<'a> {
     places: BTreeMap<usize, usize>,
     /// What each observation saw.
     sights: BTreeMap<usize, Bits>,
-    /// Of each guarantee and key: which write must be older than which, and who says so.
-    older: [BTreeMap<u32, BTreeMap<(usize, usize), usize>>; 4],
+    /// Of each guarantee, by key.
+    older: [BTreeMap<u32, Older>; 4],
     pairs: usize,
     found: [Option<Finding>; 4],
 }
@@ -356,7 +359,7 @@ impl<'a> Judge<'a> {
 }
 
 /// The operations of a shortest circle: its writes, and those that make it one.
-fn circle(older: &BTreeMap<(usize, usize), usize>) -> Option<Vec<usize>> {
+fn circle(older: &Older) -> Option<Vec<usize>> {
     let mut after: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     let mut waits: BTreeMap<usize, usize> = BTreeMap::new();
     for &(one, other) in older.keys() {
@@ -403,10 +406,10 @@ fn way_back(write: usize, after: &BTreeMap<usize, Vec<usize>>, left: &BTreeMap<u
                 way.reverse();
                 return Some(way);
             }
-            if !from.contains_key(&next) {
-                from.insert(next, at);
+            from.entry(next).or_insert_with(|| {
                 queue.push_back(next);
-            }
+                at
+            });
         }
     }
     None

@@ -103,11 +103,11 @@ impl Small {
             let past: Vec<usize> = past.filter(|&index| self.is_write(index)).collect();
             let key = self.operations[happened[place]].op.key();
             let posts = past.iter().any(|&index| matches!(self.operations[index].op, Op::Post { .. }));
-            let on_key = past.iter().filter(|&&index| self.operations[index].op.key() == key);
+            let mut on_key = past.iter().filter(|&&index| self.operations[index].op.key() == key);
             let state = if posts {
                 on_key.fold(0, |state, &index| self.operations[index].op.apply(state, 0).0)
             } else {
-                on_key.last().and_then(|&index| self.operations[index].op.value()).map_or(0, |value| value.digest)
+                on_key.next_back().and_then(|&index| self.operations[index].op.value()).map_or(0, |value| value.digest)
             };
             Some(state) == self.met(happened[place])
         };
