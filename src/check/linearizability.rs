@@ -48,7 +48,7 @@ pub enum Outcome {
 
 /// What is known of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     Valid,
     Unknown,
     Violated,
@@ -128,7 +128,7 @@ pub(super) fn is_thread(operations: &[Operation]) -> bool {
 }
 
 /// Judges the operations of one key, with steps from `budget`.
-fn decide(operations: &[Operation], start: Start, budget: &mut u64) -> Verdict {
+pub(super) fn decide(operations: &[Operation], start: Start, budget: &mut u64) -> Verdict {
     match start {
         Start::Absent if is_thread(operations) => thread::decide(operations, budget),
         Start::Set(base) if is_thread(operations) => thread::decide(&start::above(operations, base), budget),

@@ -14,8 +14,9 @@ use crate::id::{ClientId, ServiceId};
 use crate::op::{Answer, Op};
 use crate::time::SimTime;
 
-/// Pairs of a value and an append of one key that are tried.
+/// Pairs of a value and an append of one key that are tried, and appends in a row whose values nobody met.
 const MOST_APPENDS: u64 = 20_000_000;
+const MOST_UNSEEN: usize = 2;
 
 /// What an operation tells of the writes before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,34 +204,87 @@ fn resolve_cell(service: &mut Service, indices: &[usize]) {
     service.appended_to.extend(before);
 }
 
-/// Finds which append gave which of the values that were met, if the value before it is known as well, and so on from there.
-/// Returns the value before each such append.
+/// Finds which append gave which of the values that were met, if the value before it is known as well, or
+/// that before a few appends that nobody saw the values of. Returns the value before each such append.
 fn follow_appends(
     service: &Service,
     indices: &[usize],
     appends: &[usize],
     writers: &mut BTreeMap<u64, Vec<usize>>,
 ) -> BTreeMap<usize, u64> {
-    let mut before = BTreeMap::new();
+    let mut before: BTreeMap<usize, u64> = BTreeMap::new();
     let mut sought: BTreeSet<u64> = indices.iter().filter_map(|&index| met(&service.operations[index])).collect();
     sought.retain(|value| !writers.contains_key(value));
-    let mut known: Vec<u64> = writers.keys().copied().chain([0]).collect();
-    let mut steps = 0;
-    while let Some(value) = known.pop() {
-        for &append in appends {
-            steps += 1;
-            if sought.is_empty() || steps > MOST_APPENDS {
+    let mut known: BTreeSet<u64> = writers.keys().copied().chain([0]).collect();
+    let mut fresh: Vec<u64> = known.iter().copied().collect();
+    let mut steps = MOST_APPENDS;
+    let mut assign = |value: u64, append: usize, before: &mut BTreeMap<usize, u64>| {
+        let after = service.operations[append].op.apply(value, 0).0;
+        before.insert(append, value);
+        writers.entry(after).or_default().push(append);
+        after
+    };
+    loop {
+        while let Some(value) = fresh.pop() {
+            for &append in appends.iter().filter(|append| !before.contains_key(append)).collect::<Vec<_>>() {
+                let after = service.operations[append].op.apply(value, 0).0;
+                if sought.remove(&after) {
+                    fresh.push(assign(value, append, &mut before));
+                    known.insert(after);
+                }
+            }
+            steps = steps.saturating_sub(appends.len() as u64);
+            if steps == 0 {
                 return before;
             }
-            let after = service.operations[append].op.apply(value, 0).0;
-            if sought.remove(&after) && !before.contains_key(&append) {
-                writers.entry(after).or_default().push(append);
-                before.insert(append, value);
-                known.push(after);
-            }
+        }
+        let free: Vec<usize> = appends.iter().copied().filter(|append| !before.contains_key(append)).collect();
+        let mut chain = Vec::new();
+        let mut find = |unseen: usize| {
+            known
+                .iter()
+                .copied()
+                .find(|&value| append_to(service, value, unseen, &free, &sought, &mut chain, &mut steps))
+        };
+        let Some(mut value) = (1..=MOST_UNSEEN).find_map(&mut find).filter(|_| !sought.is_empty()) else {
+            return before;
+        };
+        for append in chain {
+            value = assign(value, append, &mut before);
+            sought.remove(&value);
+            known.insert(value);
+            fresh.push(value);
         }
     }
-    before
+}
+
+/// Looks for appends to a value, so many with values that nobody met and then one with a value that is sought.
+fn append_to(
+    service: &Service,
+    value: u64,
+    unseen: usize,
+    free: &[usize],
+    sought: &BTreeSet<u64>,
+    chain: &mut Vec<usize>,
+    steps: &mut u64,
+) -> bool {
+    for &append in free.iter().filter(|append| !chain.contains(append)).collect::<Vec<_>>() {
+        if *steps == 0 {
+            return false;
+        }
+        *steps -= 1;
+        let after = service.operations[append].op.apply(value, 0).0;
+        chain.push(append);
+        let found = match unseen {
+            0 => sought.contains(&after),
+            _ => append_to(service, after, unseen - 1, free, sought, chain, steps),
+        };
+        if found {
+            return true;
+        }
+        chain.pop();
+    }
+    false
 }
 
 fn resolve_thread(service: &mut Service, indices: &[usize], budget: &mut u64) {

@@ -91,6 +91,31 @@ pub(super) fn decide(operations: &[Operation], budget: &mut u64) -> Verdict {
     }
 }
 
+/// Judges one thread of which it is known what each read saw: `seen` tells the posts of a read, both as places
+/// among the operations.
+pub(in crate::check) fn decide_known(operations: &[Operation], seen: &dyn Fn(usize) -> Vec<usize>) -> Verdict {
+    let is_read = |&index: &usize| operations[index].op.is_read();
+    let mut posting: Vec<usize> = (0..operations.len()).filter(|index| !is_read(index)).collect();
+    posting.sort_by_key(|&index| operations[index].invoked);
+    let place: BTreeMap<usize, usize> = posting.iter().enumerate().map(|(place, &index)| (index, place)).collect();
+    let post = |&index: &usize| {
+        let operation = &operations[index];
+        Post { invoked: operation.invoked, returned: operation.returned(), term: operation.op.apply(0, 0).0 }
+    };
+    let posts: Vec<Post> = posting.iter().map(post).collect();
+    let (mut reads, mut sets) = (Vec::new(), BTreeMap::new());
+    for index in (0..operations.len()).filter(is_read) {
+        let Some((returned, Answer::Read { digest, .. })) = operations[index].answered else { continue };
+        reads.push(Read { invoked: operations[index].invoked, returned, digest });
+        sets.entry(digest).or_insert_with(|| {
+            let mut set = Set::new(posts.len());
+            seen(index).iter().filter_map(|post| place.get(post)).for_each(|&place| set.insert(place));
+            set
+        });
+    }
+    order(&posts, &reads, sets)
+}
+
 /// The set that each digest stands for, and whether all were found. None: a read saw a set that it
 /// cannot have seen.
 fn identify(posts: &[Post], reads: &[Read], budget: &mut u64) -> Option<(BTreeMap<u64, Set>, bool)> {
