@@ -126,6 +126,33 @@ fn posts_before_a_span_are_there_or_not() {
 }
 
 #[test]
+fn appends_are_followed_into_a_span_and_past_values_that_nobody_met() {
+    let append = |digest| Op::Append { key: 0, value: value(digest) };
+    let chain = |digests: &[u64]| digests.iter().fold(1, |cell, &digest| append(digest).apply(cell, 0).0);
+    let with = |last: u64| {
+        let before = [(0, 0, 1, put(0, 1), DONE), (0, 2, 3, append(2), DONE), (1, 4, 5, read(0), saw(chain(&[2])))];
+        let within = [
+            (0, 10, 11, append(3), DONE),
+            (1, 12, 13, read(0), saw(chain(&[2, 3]))),
+            (0, 14, 15, append(4), DONE),
+            (0, 16, 17, append(5), DONE),
+            (1, 18, 19, read(0), saw(last)),
+        ];
+        [&before[..], &within].concat()
+    };
+    for check in [Check::Linearizable, Check::Sequential, Check::Causal] {
+        for from in [0, 10] {
+            assert_eq!(outcome(&with(chain(&[2, 3, 4, 5])), from, 100, check), Outcome::Valid, "{}", check.name());
+            assert_ne!(outcome(&with(chain(&[2, 3, 5])), from, 100, check), Outcome::Valid, "{}", check.name());
+            assert_ne!(outcome(&with(9), from, 100, check), Outcome::Valid, "{}", check.name());
+        }
+    }
+    let stale = with(chain(&[2]));
+    assert_eq!(outcome(&stale, 0, 100, Check::MonotonicReads), Outcome::Violated);
+    assert_eq!(outcome(&stale, 0, u64::MAX, Check::Linearizable), Outcome::Violated);
+}
+
+#[test]
 fn a_revoked_write_is_told() {
     let mut events = events(&[(0, 0, 1, put(0, 1), DONE), (1, 2, 3, read(0), saw(1))]);
     let revoked = Event { at: seconds(5), what: What::Revoked { server: NodeId(0) }, ..events[0] };
