@@ -121,6 +121,8 @@ struct Search<'a> {
     /// What must come after each node.
     after: Vec<Vec<u32>>,
     waits: Vec<usize>,
+    /// Writes from outside the span: their effect counts, and not what they met.
+    outside: Vec<bool>,
     ready: BTreeSet<usize>,
     left: usize,
     optional: Vec<usize>,
@@ -152,8 +154,11 @@ impl<'a> Search<'a> {
         }
         let mut state = BTreeMap::new();
         let mut awaited: BTreeMap<(u32, u64), u32> = BTreeMap::new();
-        for &operation in &graph.operations {
-            if let (false, Some(value)) = (is_free(service, operation), met(&service.operations[operation])) {
+        let outside: Vec<bool> =
+            graph.operations.iter().map(|&operation| !span.contains(service.operations[operation].invoked)).collect();
+        for (&operation, &outside) in graph.operations.iter().zip(&outside) {
+            let free = outside || is_free(service, operation);
+            if let (false, Some(value)) = (free, met(&service.operations[operation])) {
                 let key = service.key(operation);
                 *awaited.entry((key, value)).or_default() += 1;
                 if service.saw[operation] == Saw::Initial {
@@ -189,6 +194,7 @@ impl<'a> Search<'a> {
             graph,
             after,
             waits,
+            outside,
             ready,
             optional,
             state,
@@ -229,9 +235,27 @@ impl<'a> Search<'a> {
         self.state.get(&key).copied().unwrap_or(0)
     }
 
+    fn is_free(&self, node: usize) -> bool {
+        self.outside[node] || is_free(self.service, self.graph.operations[node])
+    }
+
+    /// The value of its key after an operation.
+    fn effect(&self, item: Item, before: u64) -> u64 {
+        let op = self.operation(item).op;
+        let Item::Node(node) = item else { return op.apply(before, 0).0 };
+        match (self.outside[node], op) {
+            (true, Op::Append { .. }) => {
+                let before = self.service.appended_to.get(&self.graph.operations[node]).copied().unwrap_or(before);
+                op.apply(before, 0).0
+            }
+            (true, Op::CompareAndSwap { value, .. }) => value.digest,
+            _ => op.apply(before, 0).0,
+        }
+    }
+
     /// Whether an operation explains its answer where it would stand now.
     fn fits(&self, node: usize) -> bool {
-        if is_free(self.service, self.graph.operations[node]) {
+        if self.is_free(node) {
             return true;
         }
         let operation = self.operation(Item::Node(node));
@@ -285,7 +309,7 @@ impl<'a> Search<'a> {
         let mut choices = Vec::new();
         for &node in self.ready.iter().filter(|&&node| self.service.is_write(self.graph.operations[node])) {
             let operation = self.operation(Item::Node(node));
-            let own = u32::from(met(operation).is_some());
+            let own = u32::from(met(operation).is_some() && !self.is_free(node));
             if self.fits(node) && !self.is_held(operation.op.key(), own) {
                 choices.push((operation.returned(), Item::Node(node)));
             }
@@ -309,7 +333,7 @@ impl<'a> Search<'a> {
         let key = op.key();
         let before = self.value(key);
         if !matches!(answered, Some((_, Answer::Swapped(false)))) {
-            self.set(key, op.apply(before, 0).0);
+            self.set(key, self.effect(item, before));
         }
         self.count(item, false);
         match item {
@@ -359,7 +383,7 @@ impl<'a> Search<'a> {
         let Item::Node(node) = item else { return };
         let operation = self.operation(item);
         let (key, met) = (operation.op.key(), met(operation));
-        if is_free(self.service, self.graph.operations[node]) {
+        if self.is_free(node) {
             return;
         }
         if let Some(count) = met.and_then(|met| self.awaited.get_mut(&(key, met))) {

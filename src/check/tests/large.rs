@@ -1,6 +1,8 @@
 //! Ten thousand operations: every judge says what it must, in seconds.
 
 use super::*;
+use crate::check::verify::{History, Outcome};
+use crate::id::ServiceId;
 use crate::rng::Stream;
 
 /// A linearizable history: operations of many sessions take effect one after the other.
@@ -59,4 +61,34 @@ fn ten_thousand_operations_are_judged_by_all() {
             assert!(matches!(finding, Finding::Unknown(_)), "{} gave up: {finding:?}", check.name());
         }
     }
+}
+
+#[test]
+fn no_part_of_a_right_history_is_wrong() {
+    let mut stream = Stream::new(6, "parts of a right history", &[]);
+    let mut undecided = 0;
+    for round in 0..60 {
+        let mut plain = simulate(&mut stream, 600, round % 2 == 0);
+        // Some answers never came.
+        for one in plain.iter_mut().filter(|one| !one.3.is_read()) {
+            one.4 = one.4.filter(|_| !stream.chance(0.05));
+        }
+        let end = plain.iter().map(|one| one.2).max().unwrap_or(0);
+        let history = History::new(&super::spans::events(&plain), false, None);
+        for _ in 0..10 {
+            let (one, other) = (stream.below(end), stream.below(end));
+            let span = Span { from: seconds(one.min(other)), to: seconds(one.max(other) + 1) };
+            for judgement in history.judge(ServiceId(0), span, &Check::ALL, 1_000_000) {
+                let name = judgement.check.name();
+                assert_ne!(judgement.outcome, Outcome::Violated, "{name} {span:?}: {:?}", judgement.evidence);
+                undecided += usize::from(judgement.outcome == Outcome::Unknown);
+            }
+            // The judges that do not rest on that of linearizability.
+            let service = service(&plain);
+            for (check, finding) in findings(&service, span, 1_000_000) {
+                assert!(!matches!(finding, Finding::Violated(_)), "{} {span:?}: {finding:?}", check.name());
+            }
+        }
+    }
+    assert!(undecided < 600, "{undecided} of 6,000");
 }

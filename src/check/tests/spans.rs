@@ -6,7 +6,7 @@ use crate::history::{Event, What};
 use crate::id::{DcId, NodeId, ServiceId};
 use crate::op::Tip;
 
-fn events(plain: &[Plain]) -> Vec<Event> {
+pub(super) fn events(plain: &[Plain]) -> Vec<Event> {
     let event = |(place, &(client, from, to, op, answer)): (usize, &Plain)| {
         let what = match answer {
             Some(answer) => What::Ok { answer, server: NodeId(0), epoch: 0, token: Tip::default(), degraded: false },
