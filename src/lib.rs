@@ -14,6 +14,7 @@
 //! | [`protocols`] | the state machines: the optimistic primary-backup mechanism, and what it is compared with |
 //! | [`world`] | sites, links, machines, disks, clocks and faults: turns effects into events |
 //! | [`workload`] | clients: arrivals, operations, sessions, retries |
+//! | [`import`] | histories from files: firedrill's own, Jepsen's, Porcupine's |
 //! | [`check`] | judges of histories and of states |
 //! | [`metrics`] | what a run measured |
 //! | [`scenario`] | from JSON text to a checked scenario, every problem at its place |
@@ -65,6 +66,8 @@ pub mod protocols;
 pub mod world;
 
 pub mod workload;
+
+pub mod import;
 
 pub mod check;
 

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers, lowest first. A module imports only from its own row and those before it.
-const LAYERS: [&[&str]; 11] = [
+const LAYERS: [&[&str]; 12] = [
     &["time", "id", "hash", "interval", "rng", "op", "history"],
     &["machine"],
     &["sim"],
     &["protocols"],
     &["world"],
     &["workload"],
+    &["import"],
     &["check", "metrics"],
     &["scenario"],
     &["run"],

@@ -435,7 +435,7 @@ fn an_interrupt_keeps_what_is_finished() {
 #[test]
 fn help_names_every_command_and_shows_examples() {
     let place = Place::new();
-    let commands = ["run", "check", "replay", "plot", "list", "schema", "completions"];
+    let commands = ["run", "check", "replay", "verify", "plot", "list", "schema", "completions"];
     let help = place.firedrill(&["--help"]).code(0);
     for command in commands {
         assert!(help.out.contains(&format!("\n  {command} ")), "{command}");

@@ -11,9 +11,10 @@
 mod blocks;
 mod cell;
 mod evidence;
+mod start;
 #[cfg(test)]
 mod tests;
-mod thread;
+pub(super) mod thread;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,9 @@ use crate::history::{Event, What};
 use crate::id::{ClientId, ServiceId};
 use crate::op::{Answer, Op};
 use crate::time::SimTime;
+
+pub(super) use start::Start;
+use start::Trial;
 
 /// Steps that each undecided key gets in the first round; they double with every round, so that one
 /// hard key does not keep the others from being decided.
@@ -44,7 +48,7 @@ pub enum Outcome {
 
 /// What is known of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     Valid,
     Unknown,
     Violated,
@@ -52,18 +56,18 @@ enum Verdict {
 
 /// One operation on a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Operation {
-    client: ClientId,
-    number: u32,
-    op: Op,
-    invoked: SimTime,
+pub(super) struct Operation {
+    pub client: ClientId,
+    pub number: u32,
+    pub op: Op,
+    pub invoked: SimTime,
     /// When the answer came, and which. None: it is pending for ever, and may or may not have happened.
-    answered: Option<(SimTime, Answer)>,
+    pub answered: Option<(SimTime, Answer)>,
 }
 
 impl Operation {
     /// The end of the interval in which it took place, if it did.
-    fn returned(&self) -> SimTime {
+    pub(super) fn returned(&self) -> SimTime {
         self.answered.map_or(SimTime::MAX, |(at, _)| at)
     }
 }
@@ -75,51 +79,61 @@ impl Operation {
 /// about a microsecond.
 pub fn check(events: &[Event], until: Option<SimTime>, budget: u64) -> Outcome {
     let keys = operations(events, until.unwrap_or(SimTime::MAX));
+    check_keys(keys.into_iter().map(|(name, operations)| (name, operations, Start::Absent)).collect(), budget)
+}
+
+/// Judges the operations of each key, and from what each begins.
+pub(super) fn check_keys(keys: Vec<((ServiceId, u32), Vec<Operation>, Start)>, budget: u64) -> Outcome {
     let mut budget = budget;
     let mut unknown = false;
-    let mut searches = Vec::new();
-    for (&(service, key), operations) in &keys {
-        if is_thread(operations) {
-            match thread::decide(operations, &mut budget) {
+    let mut trials = Vec::new();
+    for (name, operations, start) in &keys {
+        if is_thread(operations) && !matches!(start, Start::Unknown { .. }) {
+            match decide(operations, *start, &mut budget) {
                 Verdict::Valid => {}
                 Verdict::Unknown => unknown = true,
-                Verdict::Violated => return violated(service, key, operations),
+                Verdict::Violated => return violated(*name, operations, *start),
             }
         } else {
-            searches.push((service, key, cell::Search::new(operations)));
+            trials.push((*name, operations, *start, Trial::new(operations, *start)));
         }
     }
     let mut turn = FIRST_TURN;
-    while !searches.is_empty() && budget > 0 {
+    while !trials.is_empty() && budget > 0 {
         let mut undecided = Vec::new();
-        for (service, key, mut search) in searches {
+        for (name, operations, start, mut trial) in trials {
             let mut steps = turn.min(budget);
             budget -= steps;
-            let verdict = search.run(&mut steps);
+            let verdict = trial.run(&mut steps);
             budget += steps;
             match verdict {
                 Verdict::Valid => {}
-                Verdict::Unknown => undecided.push((service, key, search)),
-                Verdict::Violated => return violated(service, key, &keys[&(service, key)]),
+                Verdict::Unknown if trial.is_over() => unknown = true,
+                Verdict::Unknown => undecided.push((name, operations, start, trial)),
+                Verdict::Violated => return violated(name, operations, start),
             }
         }
-        searches = undecided;
+        trials = undecided;
         turn = turn.saturating_mul(2);
     }
-    if unknown || !searches.is_empty() { Outcome::Unknown } else { Outcome::Valid }
+    if unknown || !trials.is_empty() { Outcome::Unknown } else { Outcome::Valid }
 }
 
-fn violated(service: ServiceId, key: u32, operations: &[Operation]) -> Outcome {
-    Outcome::Violated { service, key, evidence: evidence::describe(operations) }
+fn violated((service, key): (ServiceId, u32), operations: &[Operation], start: Start) -> Outcome {
+    Outcome::Violated { service, key, evidence: evidence::describe(operations, start) }
 }
 
-fn is_thread(operations: &[Operation]) -> bool {
+pub(super) fn is_thread(operations: &[Operation]) -> bool {
     operations.iter().all(|operation| matches!(operation.op, Op::Read { .. } | Op::Post { .. }))
 }
 
 /// Judges the operations of one key, with steps from `budget`.
-fn decide(operations: &[Operation], budget: &mut u64) -> Verdict {
-    if is_thread(operations) { thread::decide(operations, budget) } else { cell::Search::new(operations).run(budget) }
+pub(super) fn decide(operations: &[Operation], start: Start, budget: &mut u64) -> Verdict {
+    match start {
+        Start::Absent if is_thread(operations) => thread::decide(operations, budget),
+        Start::Set(base) if is_thread(operations) => thread::decide(&start::above(operations, base), budget),
+        _ => Trial::new(operations, start).run(budget),
+    }
 }
 
 /// What the history tells of one operation.
@@ -135,7 +149,7 @@ struct Told {
 ///
 /// A failed operation did not happen. A read without an answer tells nothing. A revoked write was
 /// executed, even if its request failed: it stays, pending if it was never acknowledged.
-fn operations(events: &[Event], until: SimTime) -> BTreeMap<(ServiceId, u32), Vec<Operation>> {
+pub(super) fn operations(events: &[Event], until: SimTime) -> BTreeMap<(ServiceId, u32), Vec<Operation>> {
     let mut told: BTreeMap<(ServiceId, ClientId, bool, u32), Told> = BTreeMap::new();
     for event in events.iter().filter(|event| event.invoked <= until) {
         let name = (event.service, event.client, event.op.is_read(), event.number);

@@ -1,5 +1,17 @@
-//! Judges: one checker a property. They see machines only through what [`crate::machine::Machine`] shows.
+//! Judges: one checker a property. They see machines only through what [`crate::machine::Machine`] shows,
+//! and histories only as events.
 
+mod account;
+mod causal;
 pub mod invariants;
 pub mod legitimate;
 pub mod linearizability;
+mod order;
+mod seen;
+mod sequential;
+mod sessions;
+mod sets;
+#[cfg(test)]
+mod tests;
+pub mod verify;
+mod writes;

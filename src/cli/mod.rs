@@ -10,6 +10,7 @@ pub mod plot;
 pub mod replay;
 pub mod run;
 pub mod schema;
+pub mod verify;
 
 mod batch;
 mod bug;
@@ -62,6 +63,7 @@ pub enum Command {
     Run(run::Args),
     Check(check::Args),
     Replay(replay::Args),
+    Verify(verify::Args),
     Plot(plot::Args),
     List(list::Args),
     /// Print the JSON Schema of scenarios, for editors and validators.

@@ -24,6 +24,7 @@ pub use build::CUT_BY_TIME;
 pub use canonical::{canonical, hash};
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use load::{LARGEST, Source, from_value, load};
+pub use quantity::time as parse_duration;
 pub use schema::schema;
 
 use crate::id::{DcId, NodeId, ServiceId};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Operation, Verdict, decide};
+use super::{Operation, Start, Verdict, decide};
 use crate::op::Answer;
 use crate::time::SimTime;
 
@@ -13,10 +13,10 @@ const STEPS: u64 = 1_000_000;
 const LINES: usize = 12;
 
 /// Describes a violation in a few lines. `operations` have no order.
-pub(super) fn describe(operations: &[Operation]) -> String {
+pub(super) fn describe(operations: &[Operation], start: Start) -> String {
     let mut budget = STEPS;
-    let mut core = shortest_prefix(operations, &mut budget);
-    weaken(&mut core, &mut budget);
+    let mut core = shortest_prefix(operations, start, &mut budget);
+    weaken(&mut core, start, &mut budget);
     let (answered, pending): (Vec<&Operation>, Vec<&Operation>) =
         core.iter().partition(|operation| operation.answered.is_some());
     let mut text = String::from("no order explains these answers:");
@@ -33,26 +33,26 @@ pub(super) fn describe(operations: &[Operation]) -> String {
     text
 }
 
-fn still_violated(operations: &[Operation], budget: &mut u64) -> bool {
+fn still_violated(operations: &[Operation], start: Start, budget: &mut u64) -> bool {
     // Setting the question up costs as well.
     *budget = budget.saturating_sub(operations.len() as u64 / 8);
     let mut steps = STEPS_EACH.min(*budget);
     *budget -= steps;
-    let verdict = decide(operations, &mut steps);
+    let verdict = decide(operations, start, &mut steps);
     *budget += steps;
     verdict == Verdict::Violated
 }
 
 /// What happened up to the first answer that leaves no order. (Every prefix of a history that has an
 /// order has one.)
-fn shortest_prefix(operations: &[Operation], budget: &mut u64) -> Vec<Operation> {
+fn shortest_prefix(operations: &[Operation], start: Start, budget: &mut u64) -> Vec<Operation> {
     let mut ends: Vec<SimTime> = operations.iter().filter_map(|operation| Some(operation.answered?.0)).collect();
     ends.sort_unstable();
     ends.dedup();
     let (mut valid, mut violated) = (0, ends.len());
     while valid + 1 < violated {
         let middle = valid.midpoint(violated);
-        if still_violated(&prefix(operations, ends[middle - 1]), budget) {
+        if still_violated(&prefix(operations, ends[middle - 1]), start, budget) {
             violated = middle;
         } else {
             valid = middle;
@@ -75,7 +75,7 @@ fn loosen(operation: &Operation) -> Option<Operation> {
 
 /// Takes away answers, many at once and then fewer, as long as there is still no order. A write whose
 /// answer is taken away is pending: leaving it out would make its readers look wrong.
-fn weaken(core: &mut Vec<Operation>, budget: &mut u64) {
+fn weaken(core: &mut Vec<Operation>, start: Start, budget: &mut u64) {
     let mut chunk = core.len().div_ceil(2);
     while chunk > 0 {
         let mut from = 0;
@@ -85,7 +85,7 @@ fn weaken(core: &mut Vec<Operation>, budget: &mut u64) {
             let (middle, after) = rest.split_at(to - from);
             let loosened = middle.iter().filter_map(loosen);
             let trial: Vec<Operation> = before.iter().copied().chain(loosened).chain(after.iter().copied()).collect();
-            if middle.iter().any(|operation| operation.answered.is_some()) && still_violated(&trial, budget) {
+            if middle.iter().any(|operation| operation.answered.is_some()) && still_violated(&trial, start, budget) {
                 from = to - (core.len() - trial.len());
                 *core = trial;
             } else {

@@ -1,7 +1,7 @@
 //! Hand-made histories, random ones that are right by construction or broken on purpose, and a second
 //! opinion that tries every order.
 
-use super::{Operation, Outcome, Verdict, check, decide, evidence};
+use super::{Operation, Outcome, Start, Verdict, check, evidence};
 use crate::history::{Event, What};
 use crate::id::{ClientId, DcId, NodeId, ServiceId};
 use crate::op::{Answer, Op, Tip, Value};
@@ -9,6 +9,10 @@ use crate::rng::Stream;
 use crate::time::SimTime;
 
 const PLENTY: u64 = 10_000_000;
+
+fn decide(operations: &[Operation], budget: &mut u64) -> Verdict {
+    super::decide(operations, Start::Absent, budget)
+}
 
 fn value(digest: u64) -> Value {
     Value { digest, bytes: 1 }
@@ -180,7 +184,7 @@ fn evidence_is_of_the_first_violation() {
         step(4, put(4), DONE),
         step(5, READ, saw(3)),
     ]);
-    let text = evidence::describe(&operations);
+    let text = evidence::describe(&operations, Start::Absent);
     assert!(text.contains("4.000000 s to 5.000000 s: read") && !text.contains("10.000000 s"), "{text}");
 }
 
@@ -447,7 +451,7 @@ fn one_corrupted_read_is_found() {
         assert_ne!(verdict, Verdict::Unknown);
         if verdict == Verdict::Violated {
             found += 1;
-            let text = evidence::describe(&history);
+            let text = evidence::describe(&history, Start::Absent);
             assert!(text.lines().count() <= 12, "a few lines show it: {text}");
         }
     }

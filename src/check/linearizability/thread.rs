@@ -61,7 +61,7 @@ impl Set {
 }
 
 /// Which uncertain posts make up a difference of sums.
-enum Found {
+pub(in crate::check) enum Found {
     Subset(Vec<usize>),
     /// There is no such subset.
     Impossible,
@@ -89,6 +89,31 @@ pub(super) fn decide(operations: &[Operation], budget: &mut u64) -> Verdict {
         Verdict::Valid if !all => Verdict::Unknown,
         verdict => verdict,
     }
+}
+
+/// Judges one thread of which it is known what each read saw: `seen` tells the posts of a read, both as places
+/// among the operations.
+pub(in crate::check) fn decide_known(operations: &[Operation], seen: &dyn Fn(usize) -> Vec<usize>) -> Verdict {
+    let is_read = |&index: &usize| operations[index].op.is_read();
+    let mut posting: Vec<usize> = (0..operations.len()).filter(|index| !is_read(index)).collect();
+    posting.sort_by_key(|&index| operations[index].invoked);
+    let place: BTreeMap<usize, usize> = posting.iter().enumerate().map(|(place, &index)| (index, place)).collect();
+    let post = |&index: &usize| {
+        let operation = &operations[index];
+        Post { invoked: operation.invoked, returned: operation.returned(), term: operation.op.apply(0, 0).0 }
+    };
+    let posts: Vec<Post> = posting.iter().map(post).collect();
+    let (mut reads, mut sets) = (Vec::new(), BTreeMap::new());
+    for index in (0..operations.len()).filter(is_read) {
+        let Some((returned, Answer::Read { digest, .. })) = operations[index].answered else { continue };
+        reads.push(Read { invoked: operations[index].invoked, returned, digest });
+        sets.entry(digest).or_insert_with(|| {
+            let mut set = Set::new(posts.len());
+            seen(index).iter().filter_map(|post| place.get(post)).for_each(|&place| set.insert(place));
+            set
+        });
+    }
+    order(&posts, &reads, sets)
 }
 
 /// The set that each digest stands for, and whether all were found. None: a read saw a set that it
@@ -177,7 +202,7 @@ fn order(posts: &[Post], reads: &[Read], sets: BTreeMap<u64, Set>) -> Verdict {
 
 /// Finds the terms that sum to `target`: first few, then all but a few, then a run of consecutive ones,
 /// then any, or if there are too many, any that are close together.
-fn subset(terms: &[u64], target: u64, budget: &mut u64) -> Found {
+pub(in crate::check) fn subset(terms: &[u64], target: u64, budget: &mut u64) -> Found {
     if target == 0 {
         return Found::Subset(Vec::new());
     }
@@ -208,7 +233,7 @@ fn subset(terms: &[u64], target: u64, budget: &mut u64) -> Found {
 }
 
 /// At most four terms that sum to `target`: two disjoint choices of at most two.
-fn few(terms: &[u64], target: u64, budget: &mut u64) -> Option<Vec<usize>> {
+pub(in crate::check) fn few(terms: &[u64], target: u64, budget: &mut u64) -> Option<Vec<usize>> {
     const NONE: u32 = u32::MAX;
     let mut halves: Vec<(u64, [u32; 2])> = vec![(0, [NONE; 2])];
     for (index, &term) in terms.iter().enumerate() {
@@ -228,7 +253,7 @@ fn few(terms: &[u64], target: u64, budget: &mut u64) -> Option<Vec<usize>> {
 }
 
 /// Consecutive terms that sum to `target`.
-fn run(terms: &[u64], target: u64) -> Option<Vec<usize>> {
+pub(in crate::check) fn run(terms: &[u64], target: u64) -> Option<Vec<usize>> {
     let mut sum = 0u64;
     let mut prefixes: BTreeMap<u64, usize> = BTreeMap::from([(0, 0)]);
     for (index, &term) in terms.iter().enumerate() {
