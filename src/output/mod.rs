@@ -34,6 +34,12 @@ pub use table::{TableStyle, summary_table};
 
 use crate::run::{Record, RunResult};
 
+/// Each value once, in the order of first appearance.
+fn distinct<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = std::collections::BTreeSet::new();
+    values.filter(|&value| seen.insert(value)).collect()
+}
+
 /// The directory of one run.
 pub fn run_dir(out: &Path, scenario: &str, protocol: &str, seed: u64) -> PathBuf {
     out.join(scenario).join(protocol).join(format!("seed-{seed}"))

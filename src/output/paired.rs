@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::summary::distinct;
+use super::distinct;
 use crate::run::Record;
 
 /// How a metric of one protocol differs from that of another, over all seeds that both ran.
@@ -28,14 +28,13 @@ pub struct Difference {
     pub highest: f64,
 }
 
-/// Differences of every metric (of all services together) between the first protocol and each other one.
+/// Differences of these metrics (of all services together) between the first protocol and each other one.
 /// Metrics of which there is no pair are left out.
-pub fn differences(records: &[Record]) -> Vec<Difference> {
+pub fn differences(records: &[Record], metrics: &[impl AsRef<str>]) -> Vec<Difference> {
     let labels = distinct(records.iter().map(|record| record.protocol.as_str()));
     let Some((&first, others)) = labels.split_first() else { return Vec::new() };
     let bases: BTreeMap<u64, &Record> =
         records.iter().filter(|record| record.protocol == first).map(|record| (record.seed, record)).collect();
-    let metrics = super::summary::metric_names();
     let mut found = Vec::new();
     for &other in others {
         let pairs: Vec<(&Record, &Record)> = records
@@ -43,7 +42,7 @@ pub fn differences(records: &[Record]) -> Vec<Difference> {
             .filter(|record| record.protocol == other)
             .filter_map(|record| Some((record, *bases.get(&record.seed)?)))
             .collect();
-        found.extend(metrics.iter().filter_map(|metric| difference(&pairs, metric)));
+        found.extend(metrics.iter().filter_map(|metric| difference(&pairs, metric.as_ref())));
     }
     found
 }
@@ -91,7 +90,7 @@ mod tests {
             records.push(with_availability("optimistic", seed, Some(luck + 0.25)));
             records.push(with_availability("raft", seed, Some(luck)));
         }
-        let found = differences(&records);
+        let found = differences(&records, &["availability", "writes_lost"]);
         let one = found.iter().find(|one| one.metric == "availability").expect("it was measured");
         assert_eq!((one.protocol.as_str(), one.against.as_str(), one.pairs), ("raft", "optimistic", 3));
         assert_eq!([one.mean, one.median, one.lowest, one.highest], [-0.25; 4], "although seeds differ by 0.5");
@@ -107,9 +106,11 @@ mod tests {
             with_availability("a", 3, Some(0.5)),
             with_availability("b", 3, None),
         ];
-        let found = differences(&records);
+        let found = differences(&records, &["availability", "writes_lost"]);
         let one = found.iter().find(|one| one.metric == "availability").expect("one pair");
         assert_eq!((one.pairs, one.left_out, one.median), (1, 1, 0.25));
-        assert!(differences(&records[..1]).is_empty() && differences(&[]).is_empty());
+        assert!(
+            differences(&records[..1], &["availability"]).is_empty() && differences(&[], &["availability"]).is_empty()
+        );
     }
 }

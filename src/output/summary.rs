@@ -22,7 +22,7 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
-use super::{record, timeseries};
+use super::{distinct, record, timeseries};
 use crate::metrics::Metrics;
 use crate::run::Record;
 
@@ -63,7 +63,7 @@ pub fn summary_json(records: &[Record]) -> Value {
         "scenario": {"name": scenario.map(|it| &it.name), "hash": scenario.map(|it| &it.hash)},
         "protocols": distinct(records.iter().map(|record| record.protocol.as_str())),
         "seeds": distinct(records.iter().map(|record| record.seed)),
-        "paired": super::paired::differences(records),
+        "paired": super::paired::differences(records, &metric_names()),
         "runs": records.iter().map(run_json).collect::<Vec<_>>(),
     })
 }
@@ -83,12 +83,6 @@ fn run_json(record: &Record) -> Value {
         "verdicts": record.verdicts,
         "notes": record.notes,
     })
-}
-
-/// Each value once, in the order of first appearance.
-pub(super) fn distinct<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Vec<T> {
-    let mut seen = std::collections::BTreeSet::new();
-    values.filter(|&value| seen.insert(value)).collect()
 }
 
 #[cfg(test)]

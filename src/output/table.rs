@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::distinct;
 use super::numbers::{self, Unit};
 use super::paired;
-use super::summary::distinct;
 use crate::metrics::{Metrics, Recovery};
 use crate::run::{ExpectationResult, Record, VerdictOutcome};
 
@@ -263,7 +263,7 @@ fn paired_rows(records: &[Record], groups: &Groups<'_>) -> Vec<Row> {
     if groups.iter().all(|(_, runs)| runs.len() < 2) {
         return Vec::new();
     }
-    let found = paired::differences(records);
+    let found = paired::differences(records, &PAIRED.map(|(_, metric, _)| metric));
     let cell = |label: &str, metric: &str, unit: Unit| {
         let one = found.iter().find(|one| one.protocol == label && one.metric == metric);
         let Some(one) = one else { return Cell::missing() };

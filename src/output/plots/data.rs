@@ -155,7 +155,7 @@ impl Runs {
         let mut runs = Self {
             scenario: first.scenario.name.clone(),
             protocols: Vec::new(),
-            seeds: super::super::summary::distinct(records.iter().map(|record| record.seed)),
+            seeds: super::super::distinct(records.iter().map(|record| record.seed)),
             services: rows.iter().map(|(service, _)| service.clone()).collect(),
             phases: first
                 .phases
