@@ -8,7 +8,7 @@ use super::screen;
 
 thread_local! {
     static IN_RUN: Cell<bool> = const { Cell::new(false) };
-    /// Where the first panic of the run happened: the world raises it again with seed and event.
+    /// Where the last panic of the run happened that was not raised again.
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
@@ -32,12 +32,16 @@ impl Bug {
     }
 }
 
+/// Where the world raises a panic again, with seed and event.
+const RAISED_AGAIN: &str = "world/engine.rs";
+
 /// Keeps panics inside runs from the terminal, where they would fall into the progress bar; with
-/// `RUST_BACKTRACE` the first is shown as usual. Other panics are as before.
+/// `RUST_BACKTRACE` each is shown as usual, those too that a protocol's adapter catches. Other panics are as before.
 pub fn prepare() {
     let usual = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
-        let first = PLACE.with_borrow(Option::is_none);
+        let again = panic.location().is_some_and(|place| place.file().ends_with(RAISED_AGAIN));
+        let first = !again || PLACE.with_borrow(Option::is_none);
         if IN_RUN.get() && first {
             PLACE.set(panic.location().map(ToString::to_string));
         }
@@ -62,4 +66,24 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Bug> {
 fn message(cause: &(dyn Any + Send)) -> String {
     let text = cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied());
     text.unwrap_or("an unknown panic").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An adapter catches the panic of a crate; a later one of our own is the bug.
+    #[test]
+    fn the_place_of_a_bug_is_not_that_of_a_panic_that_was_caught_before() {
+        prepare();
+        let bug = caught::<()>(|| {
+            let _ = panic::catch_unwind(|| panic!("a crate's"));
+            panic!("ours");
+        })
+        .expect_err("it panics");
+        assert_eq!(bug.message, "ours");
+        let line = |text: &str| include_str!("bug.rs").lines().position(|one| one.contains(text)).map(|at| at + 1);
+        let ours = line("panic!(\"ours\")").expect("it stands above");
+        assert!(bug.place.as_deref().is_some_and(|place| place.contains(&format!("bug.rs:{ours}:"))), "{bug:?}");
+    }
 }
