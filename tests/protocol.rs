@@ -267,3 +267,15 @@ fn a_primary_that_is_moved_away_hands_over_and_comes_back() {
     assert!(metrics.outage_longest_s <= Some(2.0), "{:?} s without a primary", metrics.outage_longest_s);
     assert_eq!(examined.chain_broken[0], None, "one chain of views");
 }
+
+/// A report that is older than the last compaction says nothing against a member that acknowledged more since.
+/// Here the log is compacted just after the links were cut, and two sites are destroyed two seconds later: had the
+/// primary left the others out before it may suspect them, what the two acknowledged alone would be lost.
+#[test]
+fn a_view_does_not_shrink_before_suspicion_because_the_log_was_compacted() {
+    let scenario = common::library::named("ack-rules");
+    let (result, examined) = firedrill::run::run_examined(&scenario, &scenario.protocols[0], 4, Keep::default());
+    assert_eq!(all(&result).writes_lost, Some(0));
+    let early = examined.installed.iter().find(|view| secs(240) <= view.at && view.at < secs(242));
+    assert_eq!(early, None);
+}

@@ -115,13 +115,21 @@ impl Replica {
         Some(chain)
     }
 
+    /// Whether this log holds what a node reported last. A report is as old as a heartbeat, and its position may
+    /// have been compacted since, for which every member, this one too, acknowledged more than that.
+    pub(super) fn holds_reported(&self, node: NodeId, tip: Tip) -> bool {
+        let member = self.incumbent && self.view.as_ref().is_some_and(|view| view.has(node));
+        let compacted = tip.length < self.log.chain().base.tip.length;
+        self.log.covers(tip) || (member && compacted && self.peers[&node].matched > tip.length)
+    }
+
     /// Whether so little is missing, in both directions, that a view change can bring it.
     pub(super) fn is_caught_up(&self, node: NodeId) -> bool {
         let limit = self.options().sync_limit;
         let known = &self.peers[&node];
         let Some(report) = known.report.as_deref() else { return false };
         let mine = self.log.chain();
-        let incoming = self.log.covers(report.tip)
+        let incoming = self.holds_reported(node, report.tip)
             || known.branch.as_ref().is_some_and(|branch| report.tip.length.saturating_sub(branch.length()) <= limit);
         let shared = if mine.passes(report.tip) {
             Some(report.tip.length)

@@ -151,7 +151,7 @@ impl Replica {
         view.members == want
             && self.others().iter().all(|node| {
                 let report = self.peers.get(node).and_then(|known| known.report.as_deref());
-                report.is_some_and(|report| report.view == Some(id) && self.log.covers(report.tip))
+                report.is_some_and(|report| report.view == Some(id) && self.holds_reported(*node, report.tip))
             })
     }
 
