@@ -12,6 +12,7 @@
 //! | [`machine`] | what a protocol is: a state machine that is stepped with inputs and returns effects |
 //! | [`sim`] | the event queue: time order, insertion order among equals, cancellation |
 //! | [`protocols`] | the state machines: the optimistic primary-backup mechanism, and what it is compared with |
+//! | [`reorg`] | agents by which services lend, borrow and move machines, above any protocol that can change its members |
 //! | [`world`] | sites, links, machines, disks, clocks and faults: turns effects into events |
 //! | [`workload`] | clients: arrivals, operations, sessions, retries |
 //! | [`import`] | histories from files: firedrill's own, Jepsen's, Porcupine's |
@@ -62,6 +63,8 @@ pub mod machine;
 pub mod sim;
 
 pub mod protocols;
+
+pub mod reorg;
 
 pub mod world;
 

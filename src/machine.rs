@@ -5,7 +5,7 @@
 //! compares lists, and the same machine could run on real sockets: nothing in it may know that it is
 //! simulated.
 
-use crate::id::{ClientId, NodeId};
+use crate::id::{ClientId, DcId, NodeId, ServiceId};
 use crate::op::{Outcome, Request, Tip, WriteKey};
 use crate::rng::Stream;
 use crate::time::{Duration, LocalTime};
@@ -57,8 +57,17 @@ pub enum Input<M: Machine> {
     Written(WriteId),
     LinkUp(NodeId),
     LinkDown(NodeId),
-    /// The operator, or the reorganiser, asks for this set of replicas.
+    /// The operator, or the reorganiser, asks for this set of replicas. The first of them is to be primary,
+    /// where the protocol can choose.
     Reconfigure(Vec<NodeId>),
+    /// Answers [`Order::Survey`]; only agents are told.
+    Survey(Survey),
+    /// A request for a service that has no replica on this machine; only agents are asked.
+    Stray {
+        id: RequestId,
+        service: ServiceId,
+        from: DcId,
+    },
 }
 
 /// What a machine wants done.
@@ -96,6 +105,59 @@ pub enum Effect<M: Machine> {
     },
     /// An observation for traces and checkers; it has no effect.
     Note(Note),
+    /// What an agent wants of the machine that it lives on. Replicas give no orders.
+    Order(Order),
+}
+
+/// What an agent wants done on its own machine, or from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Tell how things stand here: [`Input::Survey`] follows at once.
+    Survey,
+    /// Start an empty replica of a service, which is to be taken in by these.
+    Start { service: ServiceId, members: Vec<NodeId> },
+    /// Stop the replica of a service, and give its disk space free.
+    Stop { service: ServiceId },
+    /// Ask the replica here for another set of replicas.
+    Reconfigure { service: ServiceId, replicas: Vec<NodeId> },
+    /// Shut this machine down: it sleeps until it is woken.
+    Sleep,
+    /// Send a packet that powers a sleeping machine on. It travels like any other, and may be lost.
+    Wake(NodeId),
+    /// Tell the clients at this machine's site where a service is: its primary first.
+    Publish { service: ServiceId, replicas: Vec<NodeId> },
+}
+
+/// How things stand on one machine, as its operating system counts them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// The time since the last survey, or since the process began.
+    pub window: Duration,
+    /// Processor time that was spent meanwhile.
+    pub busy: Duration,
+    /// By service.
+    pub replicas: Vec<Housed>,
+}
+
+/// A replica on the surveyed machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Housed {
+    pub service: ServiceId,
+    pub status: Status,
+    /// What a copy of it would move.
+    pub bytes: u64,
+    /// Processor time spent on its requests since the last survey.
+    pub busy: Duration,
+    /// Requests executed since the last survey, by the place they came from, ascending.
+    pub served: Vec<Demand>,
+}
+
+/// Requests from one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand {
+    pub place: DcId,
+    pub reads: u32,
+    pub writes: u32,
 }
 
 /// Observations of a protocol's decisions, for traces, checkers and stories. No machine reads them.

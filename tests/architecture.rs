@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers, lowest first. A module imports only from its own row and those before it.
-const LAYERS: [&[&str]; 12] = [
+const LAYERS: [&[&str]; 13] = [
     &["time", "id", "hash", "interval", "rng", "op", "history"],
     &["machine"],
     &["sim"],
     &["protocols"],
+    &["reorg"],
     &["world"],
     &["workload"],
     &["import"],
@@ -20,7 +21,14 @@ const LAYERS: [&[&str]; 12] = [
 ];
 
 /// Modules that may not see each other although the order of layers would allow it.
-const BLIND: [(&str, &str); 3] = [("protocols", "sim"), ("world", "protocols"), ("scenario", "metrics::recorder")];
+const BLIND: [(&str, &str); 6] = [
+    ("protocols", "sim"),
+    ("reorg", "sim"),
+    ("reorg", "protocols"),
+    ("world", "protocols"),
+    ("world", "reorg"),
+    ("scenario", "metrics::recorder"),
+];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).expect("the sources are there") {

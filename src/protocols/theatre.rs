@@ -216,6 +216,7 @@ impl<M: Machine> Theatre<M> {
                     self.tell(&format!("n{}: {note:?}", node.0));
                     self.notes.push((node, note));
                 }
+                Effect::Order(_) => panic!("a replica gives no orders"),
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Steps of machines, and what becomes of their effects.
 
 use crate::id::NodeId;
-use crate::machine::{Context, Effect, Input, LinkKind, Machine, RequestId, WriteId};
+use crate::machine::{Context, Effect, Input, LinkKind, Machine, Order, RequestId, WriteId};
 use crate::op::{Outcome, WriteKey};
 
 use super::disk::Unsynced;
@@ -56,6 +56,7 @@ impl<M: Machine, F: Front<M>> World<M, F> {
                 Effect::Checkpoint { id, record } => self.write(seat, id, record, true),
                 Effect::Reply { id, outcome } => self.reply(seat, id, outcome),
                 Effect::Tell { write } => self.tell(seat, write),
+                Effect::Order(order) => self.obey(seat, order),
                 Effect::Note(note) => {
                     let replica = &self.scene.replicas[seat as usize];
                     let (service, node) = (replica.service, replica.node);
@@ -65,6 +66,10 @@ impl<M: Machine, F: Front<M>> World<M, F> {
         }
         self.effects = effects;
     }
+
+    /// Carries out what an agent wants of its machine.
+    #[expect(clippy::unused_self, reason = "the orders are carried out in a later step")]
+    fn obey(&mut self, _seat: u32, _order: Order) {}
 
     fn send(&mut self, seat: u32, to: NodeId, message: M::Message) {
         let replica = &self.scene.replicas[seat as usize];

@@ -211,6 +211,7 @@ impl<const S: bool> Machine for Parrot<S> {
             Input::LinkUp(peer) => Heard::Up(peer.0),
             Input::LinkDown(peer) => Heard::Down(peer.0),
             Input::Reconfigure(nodes) => Heard::Reconfigure(nodes),
+            Input::Survey(_) | Input::Stray { .. } => unreachable!("only agents are told"),
         };
         self.heard.push((cx.now, cx.wall, heard));
     }

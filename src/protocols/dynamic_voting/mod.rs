@@ -363,7 +363,11 @@ impl Machine for Replica {
             }
             Input::Written(id) => self.written(id, cx),
             Input::Reconfigure(_) => cx.note(Note::Refused("its replica set never changes")),
-            Input::Acknowledged { .. } | Input::LinkUp(_) | Input::LinkDown(_) => {}
+            Input::Acknowledged { .. }
+            | Input::LinkUp(_)
+            | Input::LinkDown(_)
+            | Input::Survey(_)
+            | Input::Stray { .. } => {}
         }
         self.hand_over(cx);
     }

@@ -194,6 +194,7 @@ impl Machine for Replica {
             Input::Reconfigure(nodes) => self.reconfigure(nodes, cx),
             // The driver holds messages until their write is durable; nothing else waits for one.
             Input::Written(_) | Input::LinkDown(_) | Input::Acknowledged { .. } => {}
+            Input::Survey(_) | Input::Stray { .. } => {}
         }
     }
 

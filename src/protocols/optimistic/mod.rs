@@ -266,7 +266,7 @@ impl Machine for Replica {
             Input::Acknowledged { write } => self.acknowledged_by_client(write),
             Input::Written(id) => self.written(id, cx),
             Input::Reconfigure(nodes) => self.reconfigure(nodes, cx),
-            Input::LinkUp(_) | Input::LinkDown(_) => {}
+            Input::LinkUp(_) | Input::LinkDown(_) | Input::Survey(_) | Input::Stray { .. } => {}
         }
     }
 

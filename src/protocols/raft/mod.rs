@@ -136,7 +136,7 @@ impl Machine for Replica {
             Input::Reconfigure(set) => self.reconfigure(set, cx),
             Input::LinkUp(peer) => self.link_up(peer),
             Input::LinkDown(peer) => self.link_down(peer),
-            Input::Acknowledged { .. } => {}
+            Input::Acknowledged { .. } | Input::Survey(_) | Input::Stray { .. } => {}
         }
         self.pump(cx);
     }

@@ -344,7 +344,11 @@ impl Machine for Replica {
             Input::Timeout(Timer::Silence) => self.silence(cx),
             Input::Written(id) => self.written(id, cx),
             Input::Reconfigure(members) => self.reconfigure(members, cx),
-            Input::Acknowledged { .. } | Input::LinkUp(_) | Input::LinkDown(_) => {}
+            Input::Acknowledged { .. }
+            | Input::LinkUp(_)
+            | Input::LinkDown(_)
+            | Input::Survey(_)
+            | Input::Stray { .. } => {}
         }
     }
 

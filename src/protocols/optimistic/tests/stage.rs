@@ -202,6 +202,7 @@ impl Stage {
                 Effect::Reply { id, outcome } => self.replies.push((node, id, outcome)),
                 Effect::Tell { write } => self.told.push(write),
                 Effect::Note(note) => self.notes.push((now, node, note)),
+                Effect::Order(_) => panic!("a replica gives no orders"),
             }
         }
     }
