@@ -230,6 +230,27 @@ pub enum Note {
     /// Its disk was lost: it takes part again once it knows what it may have promised.
     Recovering,
     Recovered,
+    /// An agent decided something.
+    Decided(Box<Decision>),
+}
+
+/// A decision of the reorganisation layer, with the evidence that it rests on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// For example `recruit`, `shed`, `sleep`.
+    pub action: &'static str,
+    /// What the agent takes for what happened, or why it acts.
+    pub class: &'static str,
+    pub service: Option<ServiceId>,
+    /// The machines concerned.
+    pub nodes: Vec<NodeId>,
+    /// Sites and machines that are silent.
+    pub silent_sites: Vec<DcId>,
+    pub silent_nodes: Vec<NodeId>,
+    /// Sites that are heard, and do not hear the silent ones either.
+    pub agree: Vec<DcId>,
+    /// Sites that are heard, and hear a silent one.
+    pub differ: Vec<DcId>,
 }
 
 /// Why a machine cannot start from its log.
