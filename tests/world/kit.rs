@@ -388,6 +388,8 @@ impl Plan {
                     queue: 100,
                     fsync: ms(5),
                     boot: ms(10_000),
+                    shutdown: ms(3_000),
+                    power: None,
                     exponential_service: false,
                     message_cost: Duration::ZERO,
                 });
@@ -400,6 +402,7 @@ impl Plan {
                 latitude: 0.0,
                 longitude: 0.0,
                 nodes: vec![NodeId::from(2 * site), NodeId::from(2 * site + 1)],
+                pue: 1.0,
             })
             .collect();
         let paths =

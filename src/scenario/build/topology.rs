@@ -9,6 +9,9 @@ use crate::time::Duration;
 use crate::world::regions;
 use crate::world::topology::{DataCenter, Node, Path, Topology};
 
+/// How long a machine takes to shut down (judgement).
+const SHUTDOWN: Duration = Duration::from_secs(30);
+
 /// Nodes of a scenario, at most.
 const MOST_NODES: usize = 10_000;
 
@@ -49,6 +52,7 @@ impl Work<'_> {
                 latitude,
                 longitude,
                 nodes: (first..self.topology.nodes.len()).map(NodeId::from).collect(),
+                pue: 1.0,
             });
             self.regions.push(site.text("region").map(str::to_owned));
         }
@@ -98,6 +102,8 @@ impl Work<'_> {
                 queue: whole("queue").and_then(|queue| u32::try_from(queue).ok()).unwrap_or(0),
                 fsync: time("fsync"),
                 boot: time("boot"),
+                shutdown: SHUTDOWN,
+                power: None,
                 exponential_service: common.and_then(|item| item.text("service_time")) == Some("exponential"),
                 message_cost: time("message_cost"),
             });
