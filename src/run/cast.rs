@@ -6,21 +6,14 @@ use super::contest::{Contest, Recruit, round_trip_max};
 use crate::id::{NodeId, ServiceId};
 use crate::machine::Machine;
 use crate::protocols::Group;
-use crate::reorg::{self, Map, Policy, Resident, ResidentConfig};
-use crate::scenario::Scenario;
+use crate::reorg::{self, Resident, ResidentConfig};
+use crate::scenario::{Agents, Scenario};
 use crate::time::Duration;
 use crate::world::topology::Topology;
 use crate::world::{ServiceSpec, Spare};
 
 /// What traces call the service of the agents.
 pub const AGENTS: &str = "agents";
-
-/// What the agents of a run are told.
-#[derive(Clone, Debug)]
-pub struct Agents {
-    pub policy: Rc<Policy>,
-    pub map: Rc<Map>,
-}
 
 /// The machines of a run.
 pub struct Cast<M: Machine> {

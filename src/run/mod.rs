@@ -27,7 +27,7 @@ use crate::workload::{Clients, Plan};
 use crate::world::fault::Action;
 use crate::world::{World, WorldConfig};
 
-pub use self::cast::Agents;
+pub use crate::scenario::Agents;
 use self::cast::Cast;
 pub use self::contest::{Contest, Promises, Survives, groups};
 use self::lines::{Lines, Names};
@@ -145,8 +145,9 @@ fn enter(
     keep: Keep,
     probe: Option<&Probe>,
 ) -> (RunResult, Examined) {
-    let Protocol { label, kind } = protocol;
-    let drill = Drill { scenario, label, seed, keep, probe, agents: None };
+    let Protocol { label, kind, .. } = protocol;
+    let agents = scenario.agents(protocol);
+    let drill = Drill { scenario, label, seed, keep, probe, agents: agents.as_ref() };
     match kind {
         Kind::Optimistic(options) => drill.movable(&contest::optimistic(options, &Probe::default())),
         Kind::Raft(options) => drill.movable(&contest::raft(options, None)),

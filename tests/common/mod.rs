@@ -92,7 +92,8 @@ pub fn scenario(sites: usize, application: Application, duration: u64) -> Scenar
         drain: Duration::from_secs(60),
         topology,
         services: vec![Service { name: "board".into(), application, replicas: (0..sites).map(NodeId::from).collect() }],
-        protocols: vec![Protocol { label: "optimistic".into(), kind: Kind::Optimistic(options()) }],
+        map: None,
+        protocols: vec![Protocol { label: "optimistic".into(), kind: Kind::Optimistic(options()), policy: None }],
         loads: vec![Load {
             service: ServiceId(0),
             from: all,

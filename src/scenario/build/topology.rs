@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::{power, reorganise};
 use crate::id::{DcId, NodeId};
 use crate::scenario::diagnostics::{Problems, nearest, quote};
 use crate::scenario::item::Item;
@@ -21,7 +22,8 @@ type Regions = Vec<Option<String>>;
 pub fn build(root: &Item, problems: &mut Problems) -> Topology {
     let empty = Topology { data_centers: Vec::new(), nodes: Vec::new(), paths: Vec::new(), overrides: BTreeMap::new() };
     let Some(item) = root.get("topology") else { return empty };
-    let mut work = Work { topology: empty, regions: Vec::new(), problems };
+    let measured = reorganise::whole(root).is_some();
+    let mut work = Work { topology: empty, regions: Vec::new(), measured, problems };
     work.sites(item);
     work.paths(item);
     work.links(item.list("links"));
@@ -31,6 +33,8 @@ pub fn build(root: &Item, problems: &mut Problems) -> Topology {
 struct Work<'a> {
     topology: Topology,
     regions: Regions,
+    /// Energy is measured.
+    measured: bool,
     problems: &'a mut Problems,
 }
 
@@ -103,7 +107,7 @@ impl Work<'_> {
                 fsync: time("fsync"),
                 boot: time("boot"),
                 shutdown: SHUTDOWN,
-                power: None,
+                power: self.measured.then(|| power::of(item("power"))),
                 exponential_service: common.and_then(|item| item.text("service_time")) == Some("exponential"),
                 message_cost: time("message_cost"),
             });
