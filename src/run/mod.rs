@@ -27,11 +27,11 @@ use crate::workload::{Clients, Plan};
 use crate::world::fault::Action;
 use crate::world::{World, WorldConfig};
 
-pub use crate::scenario::Agents;
 use self::cast::Cast;
 pub use self::contest::{Contest, Promises, Survives, groups};
 use self::lines::{Lines, Names};
 use self::stage::{AFTER_CORRUPTION, OBSERVE_EVERY, Seat, Stage};
+pub use crate::scenario::Agents;
 
 /// All that a run leaves behind: the content of `result.json`, and the rows of its time series.
 /// It holds no wall-clock time, path or host name.
