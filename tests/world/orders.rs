@@ -53,7 +53,7 @@ fn a_stopped_replica_is_gone_with_its_timers_and_records() {
         .ask(6_000, 2, read())
         .order(2, 1_000, stop())
         .order(2, 1_500, stop())
-        .world();
+        .world::<false>();
     world.run_until(at(900));
     assert_eq!(world.replicas().service(BOARD).records(node(2)), [7]);
     world.run();
@@ -177,7 +177,7 @@ fn work_counts_as_it_is_done_and_not_when_it_begins() {
     let slow = |node: &mut firedrill::world::topology::Node| node.capacity = 1.0;
     let plan = Plan::sites(&["a"]).machines(slow).ask(1_000, 0, read()).order(0, 1_502, Order::Survey);
     let busy = |world: &World<Parrot<false>, Scribe>| world.replicas().busy(node(0), world.now());
-    let mut world = plan.world();
+    let mut world = plan.world::<false>();
     world.run_until(at(1_700));
     let Heard::Survey(survey) = &agent_heard(&world, 0)[1] else { panic!("it was surveyed") };
     assert!(survey.busy.as_nanos().abs_diff(500_000_000) < 1_200_000, "{survey:?}");
@@ -232,7 +232,7 @@ fn a_machine_sleeps_with_its_disk_kept_and_wakes_after_its_boot_time() {
         .order(0, 2_000, wake(2))
         .order(0, 7_000, wake(2))
         .order(0, 9_000, wake(2));
-    let mut world = plan.world();
+    let mut world = plan.world::<false>();
     world.run_until(at(5_000));
     assert!(!world.replicas().node_up(node(2)));
     world.run_until(at(17_500));
@@ -325,13 +325,20 @@ fn a_dead_process_leaves_its_machine_idle_and_a_cold_restart_boots_it() {
 }
 
 #[test]
-fn peers_notice_at_once_that_a_machine_went_to_sleep_and_newcomers_are_connected() {
-    let world = Plan::sites(&["a", "b"])
-        .order(2, 1_000, Order::Sleep)
-        .order(1, 2_000, start())
-        .act(0, 3_000, Act::Send { to: 1, bytes: 1, from: 1, count: 1 })
-        .run_sessions();
-    let first = world.front().trace.iter().find(|(_, text)| text.contains("LinkDown")).expect("a side was told");
-    assert_eq!(first.0, at(1_020), "connections are closed, not left to fall silent");
-    assert_eq!(words(&world, 1), [1]);
+fn peers_notice_at_once_that_a_machine_went_to_sleep() {
+    let world = Plan::sites(&["a", "b"]).order(2, 1_000, Order::Sleep).run_sessions();
+    let told: Vec<_> = world.front().trace.iter().filter(|(_, text)| text.contains("LinkDown")).collect();
+    assert!(!told.is_empty());
+    assert!(
+        told.iter().all(|(when, _)| *when <= at(1_020)),
+        "connections are closed, not left to fall silent: {told:?}"
+    );
+}
+
+#[test]
+fn a_newcomer_is_connected_with_those_it_never_spoke_with() {
+    let mut plan = Plan::sites(&["a", "b"]).act(1, 3_000, Act::Send { to: 1, bytes: 1, from: 1, count: 1 });
+    let starts = Script { acts: vec![(ms(1_000), Act::Order(start()))], ..Script::default() };
+    plan.agents = Some(vec![Script::default(), starts]);
+    assert_eq!(words(&plan.run_sessions(), 1), [1]);
 }
