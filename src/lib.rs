@@ -8,7 +8,7 @@
 //!
 //! | room | its one job |
 //! |---|---|
-//! | [`time`], [`id`], [`hash`], [`interval`], [`rng`], [`op`], [`history`] | the vocabulary: instants, names, digests, sets of writes, keyed random draws, operations, what clients saw |
+//! | [`time`], [`id`], [`hash`], [`interval`], [`rng`], [`op`], [`history`], [`power`] | the vocabulary: instants, names, digests, sets of writes, keyed random draws, operations, what clients saw, watts |
 //! | [`machine`] | what a protocol is: a state machine that is stepped with inputs and returns effects |
 //! | [`sim`] | the event queue: time order, insertion order among equals, cancellation |
 //! | [`protocols`] | the state machines: the optimistic primary-backup mechanism, and what it is compared with |
@@ -57,6 +57,8 @@ pub mod rng;
 pub mod op;
 
 pub mod history;
+
+pub mod power;
 
 pub mod machine;
 

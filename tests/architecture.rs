@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers, lowest first. A module imports only from its own row and those before it.
 const LAYERS: [&[&str]; 13] = [
-    &["time", "id", "hash", "interval", "rng", "op", "history"],
+    &["time", "id", "hash", "interval", "rng", "op", "history", "power"],
     &["machine"],
     &["sim"],
     &["protocols"],

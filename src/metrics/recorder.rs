@@ -194,8 +194,11 @@ impl Recorder {
         }
     }
 
-    /// Whether the node at a place in the replica list accepts writes as primary from now on.
+    /// Whether the node at a place in the replica list, which may grow, accepts writes as primary from now on.
     pub fn serving(&mut self, now: SimTime, node: usize, serving: bool) {
+        if node >= self.serving.len() {
+            self.serving.resize(node + 1, false);
+        }
         if self.serving[node] == serving {
             return;
         }

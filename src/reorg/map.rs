@@ -1,6 +1,7 @@
 //! What agents know from the start and cannot forget: the directory of machines, sites and services.
 
 use crate::id::{DcId, NodeId, ServiceId};
+pub use crate::power::Power;
 use crate::time::Duration;
 
 /// The directory. All agents share one.
@@ -24,16 +25,6 @@ pub struct Machine {
     pub capacity: f64,
     pub boot: Duration,
     pub power: Power,
-}
-
-/// Electric power of a machine, in watts at the plug of the machine.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Power {
-    /// At a load of 0, 0.1, ... 1; linear between them.
-    pub deciles: [f64; 11],
-    pub boot: f64,
-    pub shutdown: f64,
-    pub sleep: f64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -73,33 +64,5 @@ impl Map {
     }
     pub fn one_way(&self, from: DcId, to: DcId) -> Duration {
         self.one_way[from.index() * self.sites.len() + to.index()]
-    }
-}
-
-impl Power {
-    /// Watts at a load between 0 and 1.
-    pub fn at(&self, load: f64) -> f64 {
-        let place = load.clamp(0.0, 1.0) * 10.0;
-        let below = (place as usize).min(9);
-        let rest = place - below as f64;
-        self.deciles[below] + (self.deciles[below + 1] - self.deciles[below]) * rest
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn power_is_linear_between_deciles() {
-        let mut deciles = [0.0; 11];
-        for (at, watts) in deciles.iter_mut().enumerate() {
-            *watts = 60.0 + (at * at) as f64;
-        }
-        let power = Power { deciles, boot: 200.0, shutdown: 60.0, sleep: 5.0 };
-        assert_eq!(power.at(0.0), 60.0);
-        assert_eq!(power.at(1.0), 160.0);
-        assert_eq!(power.at(7.0), 160.0);
-        assert!((power.at(0.25) - 66.5).abs() < 1e-9);
     }
 }

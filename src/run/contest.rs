@@ -15,10 +15,16 @@ use crate::world::topology::Topology;
 /// Gives the configuration of each replica of a service.
 pub type Configure<'a, M> = Box<dyn Fn(&Service, &Topology) -> Vec<<M as Machine>::Config> + 'a>;
 
+/// Gives the configuration of one replica among machines that come and go: its group's members, which may not count
+/// it in yet; and all machines that may ever hold a replica, those of the first placement first.
+pub type Recruit<M> = Rc<dyn Fn(Group, &[NodeId], &Topology) -> <M as Machine>::Config>;
+
 /// A protocol about to meet a scenario.
 pub struct Contest<'a, M: Machine> {
     /// The configuration of each replica of a service, in order of placement.
     pub configs: Configure<'a, M>,
+    /// `None`: it cannot change its members.
+    pub recruit: Option<Recruit<M>>,
     pub promises: Promises,
 }
 
@@ -28,7 +34,19 @@ impl<'a, M: Machine> Contest<'a, M> {
         let configs = move |service: &Service, topology: &Topology| {
             groups(service, topology).into_iter().map(&config).collect::<Vec<_>>()
         };
-        Self { configs: Box::new(configs), promises }
+        Self { configs: Box::new(configs), recruit: None, promises }
+    }
+
+    /// As [`Contest::new`]; a newcomer's group are the members it is told of and itself.
+    fn movable(config: impl Fn(Group) -> M::Config + Clone + 'static, promises: Promises) -> Self {
+        let recruit = config.clone();
+        let recruit = move |mut group: Group, _: &[NodeId], _: &Topology| {
+            if !group.members.contains(&group.me) {
+                group.members.push(group.me);
+            }
+            recruit(group)
+        };
+        Self { recruit: Some(Rc::new(recruit)), ..Self::new(config, promises) }
     }
 }
 
@@ -65,7 +83,7 @@ pub fn groups(service: &Service, topology: &Topology) -> Vec<Group> {
     service.replicas.iter().map(group).collect()
 }
 
-fn round_trip_max(nodes: &[NodeId], topology: &Topology) -> Duration {
+pub(super) fn round_trip_max(nodes: &[NodeId], topology: &Topology) -> Duration {
     let pairs = nodes.iter().flat_map(|&a| nodes.iter().map(move |&b| (a, b))).filter(|(a, b)| a != b);
     let trip = |(a, b)| topology.between_nodes(a, b).one_way + topology.between_nodes(b, a).one_way;
     pairs.map(trip).max().unwrap_or(Duration::ZERO)
@@ -73,11 +91,17 @@ fn round_trip_max(nodes: &[NodeId], topology: &Topology) -> Duration {
 
 /// The optimistic mechanism, perhaps with a defect that a test asks for.
 pub fn optimistic<'a>(options: &'a optimistic::Options, probe: &'a Probe) -> Contest<'a, optimistic::Replica> {
+    let (own_options, own_probe) = (options.clone(), probe.clone());
+    let recruit = move |group: Group, nodes: &[NodeId], topology: &Topology| {
+        Rc::new(optimistic_config(&own_options, group, nodes, topology, &own_probe))
+    };
     Contest {
         configs: Box::new(move |service, topology| {
             let configs = groups(service, topology).into_iter();
-            configs.map(|group| Rc::new(optimistic_config(options, group, topology, probe))).collect()
+            let config = |group| Rc::new(optimistic_config(options, group, &service.replicas, topology, probe));
+            configs.map(config).collect()
         }),
+        recruit: Some(Rc::new(recruit)),
         promises: Promises {
             on_every_member: options.ack == optimistic::Ack::All,
             durable_before_ack: options.ack != optimistic::Ack::None,
@@ -88,19 +112,20 @@ pub fn optimistic<'a>(options: &'a optimistic::Options, probe: &'a Probe) -> Con
     }
 }
 
+/// `directory`: all machines that may ever hold a replica, most preferred first.
 fn optimistic_config(
     options: &optimistic::Options,
     group: Group,
+    directory: &[NodeId],
     topology: &Topology,
     probe: &Probe,
 ) -> optimistic::Config {
-    let Group { me, members, round_trip_max } = group;
-    let count = members.len() as u32;
+    let Group { me, members: mut replica_set, round_trip_max } = group;
+    let count = directory.len() as u32;
     let directory = (0..count)
-        .zip(&members)
+        .zip(directory)
         .map(|(place, &node)| optimistic::Peer { node, data_center: topology.site_of(node), priority: count - place })
         .collect();
-    let mut replica_set = members;
     replica_set.sort_unstable();
     let has_defect = probe.broken.is_empty() || probe.broken.contains(&me);
     optimistic::Config {
@@ -120,8 +145,8 @@ pub fn static_primary(options: &static_primary::Options) -> Contest<'_, static_p
 
 /// Raft, perhaps with a defect that a test asks for.
 pub fn raft(options: &raft::Options, mutation: Option<raft::Mutation>) -> Contest<'_, raft::Replica> {
-    let promises = raft_promises(options);
-    Contest::new(move |group| Rc::new(raft::Config { options: options.clone(), group, mutation }), promises)
+    let (promises, options) = (raft_promises(options), options.clone());
+    Contest::movable(move |group| Rc::new(raft::Config { options: options.clone(), group, mutation }), promises)
 }
 
 /// A lease is as good as the clocks; the protocol is none if a disk may forget.
@@ -146,7 +171,8 @@ pub fn omnipaxos(
     };
     let fresh_reads = options.reads == omnipaxos::Reads::Log;
     let promises = Promises { survives, fresh_reads, ..Promises::MAJORITY };
-    Contest::new(move |group| Rc::new(omnipaxos::Config { options: options.clone(), group, mutation }), promises)
+    let options = options.clone();
+    Contest::movable(move |group| Rc::new(omnipaxos::Config { options: options.clone(), group, mutation }), promises)
 }
 
 /// Viewstamped Replication, perhaps with a defect that a test asks for.
@@ -154,8 +180,9 @@ pub fn viewstamped(
     options: &viewstamped::Options,
     mutation: Option<viewstamped::Mutation>,
 ) -> Contest<'_, viewstamped::Replica> {
+    let options = options.clone();
     let config = move |group| Rc::new(viewstamped::Config { options: options.clone(), group, mutation });
-    Contest::new(config, Promises::MAJORITY)
+    Contest::movable(config, Promises::MAJORITY)
 }
 
 /// Semi-passive replication, perhaps with a defect that a test asks for.

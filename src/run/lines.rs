@@ -203,6 +203,13 @@ impl Lines {
                 vec![("what", json!("boot-failed")), ("service", service(s)), ("node", node(at)), ("why", json!(why))]
             }
             TraceEvent::Crashed { node: at } => vec![("what", json!("crashed")), ("node", node(at))],
+            TraceEvent::Slept { node: at } => vec![("what", json!("slept")), ("node", node(at))],
+            TraceEvent::Started { service: s, node: at } => {
+                vec![("what", json!("started")), ("service", service(s)), ("node", node(at))]
+            }
+            TraceEvent::Stopped { service: s, node: at } => {
+                vec![("what", json!("stopped")), ("service", service(s)), ("node", node(at))]
+            }
             TraceEvent::Paused { node: at } => vec![("what", json!("paused")), ("node", node(at))],
             TraceEvent::Resumed { node: at } => vec![("what", json!("resumed")), ("node", node(at))],
         };

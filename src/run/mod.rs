@@ -1,7 +1,9 @@
 //! A scenario, a protocol and a seed give a [`RunResult`].
 
+mod cast;
 pub mod contest;
 mod expect;
+mod fates;
 pub mod lines;
 mod phases;
 pub mod stage;
@@ -14,20 +16,22 @@ use std::collections::BTreeMap;
 use crate::check::invariants::Invariants;
 use crate::history::Event;
 use crate::id::{DcId, NodeId, ServiceId};
-use crate::machine::{Inventory, Machine, Status, Views};
+use crate::machine::Machine;
 use crate::metrics::recorder::{Fates, Recorded, Recorder, worst};
 use crate::metrics::window::{Counted, Tally, Window};
-use crate::metrics::{Metrics, MetricsTable, Phase, Recovery, Second};
+use crate::metrics::{MetricsTable, Phase, Recovery, Second};
 use crate::protocols::optimistic;
 use crate::scenario::{Kind, Protocol, Scenario};
 use crate::time::{Duration, SimTime};
 use crate::workload::{Clients, Plan};
 use crate::world::fault::Action;
-use crate::world::{Replicas, ServiceSpec, World, WorldConfig};
+use crate::world::{World, WorldConfig};
 
+use self::cast::Cast;
 pub use self::contest::{Contest, Promises, Survives, groups};
 use self::lines::{Lines, Names};
 use self::stage::{AFTER_CORRUPTION, OBSERVE_EVERY, Seat, Stage};
+pub use crate::scenario::Agents;
 
 /// All that a run leaves behind: the content of `result.json`, and the rows of its time series.
 /// It holds no wall-clock time, path or host name.
@@ -141,21 +145,17 @@ fn enter(
     keep: Keep,
     probe: Option<&Probe>,
 ) -> (RunResult, Examined) {
-    let Protocol { label, kind } = protocol;
+    let Protocol { label, kind, .. } = protocol;
+    let agents = scenario.agents(protocol);
+    let drill = Drill { scenario, label, seed, keep, probe, agents: agents.as_ref() };
     match kind {
-        Kind::Optimistic(options) => {
-            drive(scenario, label, seed, keep, probe, &contest::optimistic(options, &Probe::default()))
-        }
-        Kind::Raft(options) => drive(scenario, label, seed, keep, probe, &contest::raft(options, None)),
-        Kind::OmniPaxos(options) => drive(scenario, label, seed, keep, probe, &contest::omnipaxos(options, None)),
-        Kind::Viewstamped(options) => drive(scenario, label, seed, keep, probe, &contest::viewstamped(options, None)),
-        Kind::StaticPrimary(options) => drive(scenario, label, seed, keep, probe, &contest::static_primary(options)),
-        Kind::LazyConsensus(options) => {
-            drive(scenario, label, seed, keep, probe, &contest::lazy_consensus(options, None))
-        }
-        Kind::DynamicVoting(options) => {
-            drive(scenario, label, seed, keep, probe, &contest::dynamic_voting(options, None))
-        }
+        Kind::Optimistic(options) => drill.movable(&contest::optimistic(options, &Probe::default())),
+        Kind::Raft(options) => drill.movable(&contest::raft(options, None)),
+        Kind::OmniPaxos(options) => drill.movable(&contest::omnipaxos(options, None)),
+        Kind::Viewstamped(options) => drill.movable(&contest::viewstamped(options, None)),
+        Kind::StaticPrimary(options) => drill.fixed(&contest::static_primary(options)),
+        Kind::LazyConsensus(options) => drill.fixed(&contest::lazy_consensus(options, None)),
+        Kind::DynamicVoting(options) => drill.fixed(&contest::dynamic_voting(options, None)),
     }
 }
 
@@ -168,7 +168,7 @@ pub fn run_machine<M: Machine>(
     keep: Keep,
     contest: &Contest<'_, M>,
 ) -> RunResult {
-    drive(scenario, label, seed, keep, None, contest).0
+    Drill { scenario, label, seed, keep, probe: None, agents: None }.fixed(contest).0
 }
 
 /// As [`run_machine`], under a probe, with what checkers need kept in memory.
@@ -179,7 +179,21 @@ pub fn run_machine_probed<M: Machine>(
     probe: &Probe,
     contest: &Contest<'_, M>,
 ) -> (RunResult, Examined) {
-    drive(scenario, label, seed, probe.keep, Some(probe), contest)
+    Drill { scenario, label, seed, keep: probe.keep, probe: Some(probe), agents: None }.fixed(contest)
+}
+
+/// As [`run_machine_probed`], with an agent on each machine that starts, moves and stops replicas. The protocol must
+/// be able to change its members, and its contest say how a newcomer is configured.
+pub fn run_reorganised<M: Machine + 'static>(
+    scenario: &Scenario,
+    label: &str,
+    seed: u64,
+    probe: &Probe,
+    contest: &Contest<'_, M>,
+    agents: &Agents,
+) -> (RunResult, Examined) {
+    let drill = Drill { scenario, label, seed, keep: probe.keep, probe: Some(probe), agents: Some(agents) };
+    drill.movable(contest)
 }
 
 /// What a test does to a run beyond its scenario.
@@ -203,7 +217,7 @@ pub fn run_probed(
     seed: u64,
     probe: &Probe,
 ) -> (RunResult, Examined) {
-    drive(scenario, "optimistic", seed, probe.keep, Some(probe), &contest::optimistic(options, probe))
+    run_machine_probed(scenario, "optimistic", seed, probe, &contest::optimistic(options, probe))
 }
 
 /// What checkers need beyond a result.
@@ -226,55 +240,69 @@ pub struct Installed {
     pub members: Vec<NodeId>,
 }
 
-fn drive<M: Machine>(
-    scenario: &Scenario,
-    label: &str,
+/// What a run is made of besides its machines.
+struct Drill<'a> {
+    scenario: &'a Scenario,
+    label: &'a str,
     seed: u64,
     keep: Keep,
-    probe: Option<&Probe>,
-    contest: &Contest<'_, M>,
-) -> (RunResult, Examined) {
-    let phases = phases::phases(scenario);
-    let windows = windows(scenario, &phases);
-    let end = SimTime::ZERO + scenario.duration + longest_deadline(scenario) + scenario.drain;
-    let services = scenario.services.iter();
-    let specs = services
-        .map(|service| ServiceSpec {
-            replicas: service.replicas.clone(),
-            configs: (contest.configs)(service, &scenario.topology),
-        })
-        .collect();
-    let config = WorldConfig {
-        topology: scenario.topology.clone(),
-        services: specs,
-        timeline: scenario.timeline.clone(),
-        failures: scenario.failures.clone(),
-        seed,
-        end,
-        observe_every: Some(OBSERVE_EVERY),
-    };
-    let front = stage(scenario, seed, keep, probe.is_some(), &windows, contest.promises.on_every_member);
-    let mut world = World::<M, Stage>::new(config, front);
-    for (at, node, set) in probe.into_iter().flat_map(|probe| &probe.reconfigure) {
-        world.inject_reconfigure(*at, ServiceId(0), *node, set.clone());
+    probe: Option<&'a Probe>,
+    agents: Option<&'a Agents>,
+}
+
+impl Drill<'_> {
+    /// A protocol that can change its members: with agents, if the scenario asks for them.
+    fn movable<M: Machine + 'static>(&self, contest: &Contest<'_, M>) -> (RunResult, Examined) {
+        match self.agents {
+            Some(agents) => self.perform(cast::reorganised(self.scenario, contest, agents), &contest.promises),
+            None => self.fixed(contest),
+        }
     }
-    world.run();
-    let (fingerprint, events) = (world.fingerprint(), world.events());
-    let fates: Vec<Fates> = world
-        .replicas()
-        .services()
-        .zip(&world.front().seats)
-        .map(|(replicas, seat)| fates(&replicas, &seat.recorder))
-        .collect();
-    let mut verdicts = Vec::new();
-    for (index, replicas) in world.replicas().services().enumerate() {
-        let seat = &world.front().seats[index];
-        let judged = verdicts::Judged { scenario, service: ServiceId::from(index), fates: &fates[index], end };
-        verdicts.extend(judged.verdicts(&replicas, &seat.invariants, &contest.promises));
+
+    /// A protocol that keeps the replicas that it is given.
+    fn fixed<M: Machine>(&self, contest: &Contest<'_, M>) -> (RunResult, Examined) {
+        self.perform(cast::fixed(self.scenario, contest), &contest.promises)
     }
-    let stage = world.into_front();
-    let finished = Finished { scenario, label, seed, fingerprint, events, end, phases, windows, fates, verdicts };
-    finished.result(stage)
+
+    fn perform<M: Machine>(&self, cast: Cast<M>, promises: &Promises) -> (RunResult, Examined) {
+        let &Self { scenario, label, seed, keep, probe, .. } = self;
+        let phases = phases::phases(scenario);
+        let windows = windows(scenario, &phases);
+        let end = SimTime::ZERO + scenario.duration + longest_deadline(scenario) + scenario.drain;
+        let Cast { services, agents, spare } = cast;
+        let config = WorldConfig {
+            topology: scenario.topology.clone(),
+            services,
+            timeline: scenario.timeline.clone(),
+            failures: scenario.failures.clone(),
+            seed,
+            end,
+            observe_every: Some(OBSERVE_EVERY),
+            agents,
+            spare,
+        };
+        let mut front = stage(scenario, seed, keep, probe.is_some(), &windows, promises.on_every_member);
+        if self.agents.is_some() && agents.is_none() {
+            front.notes.push("the protocol cannot change its members, so nothing was reorganised".to_owned());
+        }
+        let mut world = World::<M, Stage>::new(config, front);
+        for (at, node, set) in probe.into_iter().flat_map(|probe| &probe.reconfigure) {
+            world.inject_reconfigure(*at, ServiceId(0), *node, set.clone());
+        }
+        world.run();
+        let (fingerprint, events) = (world.fingerprint(), world.events());
+        let (mut fates, mut verdicts) = (Vec::new(), Vec::new());
+        // Agents come after the services, and hold nothing for clients.
+        for (replicas, seat) in world.replicas().services().zip(&world.front().seats) {
+            let own = fates::fates(&replicas, &seat.recorder);
+            let judged = verdicts::Judged { scenario, service: replicas.service(), fates: &own, end };
+            verdicts.extend(judged.verdicts(&replicas, &seat.invariants, promises));
+            fates.push(own);
+        }
+        let stage = world.into_front();
+        let finished = Finished { scenario, label, seed, fingerprint, events, end, phases, windows, fates, verdicts };
+        finished.result(stage)
+    }
 }
 
 fn longest_deadline(scenario: &Scenario) -> Duration {
@@ -325,7 +353,12 @@ fn stage(
     edges.sort_unstable();
     edges.dedup();
     let names = Names {
-        services: scenario.services.iter().map(|service| service.name.clone()).collect(),
+        services: scenario
+            .services
+            .iter()
+            .map(|service| service.name.clone())
+            .chain([cast::AGENTS.to_owned()])
+            .collect(),
         nodes: topology.nodes.iter().map(|node| node.name.clone()).collect(),
         places: topology.data_centers.iter().map(|site| site.name.clone()).collect(),
     };
@@ -335,55 +368,6 @@ fn stage(
         stage.kept = Some(Examined::default());
     }
     stage
-}
-
-/// Judges acknowledged writes by (client, number), once, after the drain.
-fn fates<M: Machine>(replicas: &Replicas<'_, M>, recorder: &Recorder) -> Fates {
-    let (mut serving, mut elsewhere) = (Inventory::default(), Inventory::default());
-    for &node in replicas.nodes() {
-        let machine = replicas.machine(node);
-        let serves = !replicas.paused(node) && machine.is_some_and(M::serving) && can_serve(replicas, node);
-        let into = if serves { &mut serving } else { &mut elsewhere };
-        if let Some(machine) = machine {
-            add(into, &machine.inventory());
-        }
-        if let Some(config) = replicas.config(node) {
-            add(&mut elsewhere, &M::inventory_of(config, replicas.records(node)));
-        }
-    }
-    let mut fates = Fates { duplicated: serving.duplicated, ..Fates::default() };
-    for write in recorder.acked.iter() {
-        fates.reapplied += u64::from(serving.reapplied.contains(write));
-        if serving.applied.contains(write) {
-            fates.applied += 1;
-        } else if serving.journaled.contains(write) {
-            fates.revoked += 1;
-            fates.told += u64::from(recorder.told.contains(write));
-        } else if elsewhere.applied.contains(write) || elsewhere.journaled.contains(write) {
-            fates.stranded += 1;
-        } else {
-            fates.lost += 1;
-        }
-    }
-    fates
-}
-
-/// Where views succeed each other, a leader without enough replicas around it serves nobody, whatever it believes.
-fn can_serve<M: Machine>(replicas: &Replicas<'_, M>, leader: NodeId) -> bool {
-    if M::VIEWS == Views::Coexist {
-        return true;
-    }
-    let around = replicas.nodes().iter().filter(|&&node| node == leader || replicas.connected(leader, node));
-    let statuses: Vec<Status> = around.filter_map(|&node| Some(replicas.machine(node)?.status())).collect();
-    let taking_part: Vec<&Status> = statuses.iter().filter(|status| !status.replica_set.is_empty()).collect();
-    M::can_serve(&taking_part)
-}
-
-fn add(into: &mut Inventory, other: &Inventory) {
-    into.applied.add_all(&other.applied);
-    into.journaled.add_all(&other.journaled);
-    into.reapplied.add_all(&other.reapplied);
-    into.duplicated = into.duplicated.max(other.duplicated);
 }
 
 /// A run that is over, to be written up.
@@ -483,7 +467,7 @@ impl Finished<'_> {
         for ((name, recorded), fates) in measured.services.iter().zip(&self.fates) {
             let metrics = table.services.get_mut(name).expect("every service has a row");
             worst(recorded.recoveries.iter(), metrics);
-            set_fates(metrics, fates);
+            fates::set_fates(metrics, fates);
             sum = Fates {
                 applied: sum.applied + fates.applied,
                 revoked: sum.revoked + fates.revoked,
@@ -494,17 +478,7 @@ impl Finished<'_> {
                 told: sum.told + fates.told,
             };
         }
-        set_fates(&mut table.all, &sum);
+        fates::set_fates(&mut table.all, &sum);
         table
     }
-}
-
-fn set_fates(metrics: &mut Metrics, fates: &Fates) {
-    metrics.writes_applied = Some(fates.applied);
-    metrics.writes_revoked = Some(fates.revoked);
-    metrics.writes_stranded = Some(fates.stranded);
-    metrics.writes_lost = Some(fates.lost);
-    metrics.writes_reapplied = Some(fates.reapplied);
-    metrics.writes_duplicated = Some(fates.duplicated);
-    metrics.writes_revoked_told = Some(fates.told);
 }

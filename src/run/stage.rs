@@ -164,7 +164,8 @@ impl<M: Machine> Front<M> for Stage {
     }
 
     fn stepped(&mut self, now: SimTime, service: ServiceId, node: NodeId, replicas: &Replicas<'_, M>) {
-        let seat = &mut self.seats[service.index()];
+        // Agents serve no clients.
+        let Some(seat) = self.seats.get_mut(service.index()) else { return };
         match M::VIEWS {
             Views::Coexist => {
                 if let Some(place) = replicas.nodes().iter().position(|&one| one == node) {
@@ -177,8 +178,10 @@ impl<M: Machine> Front<M> for Stage {
     }
 
     fn note(&mut self, now: SimTime, service: ServiceId, node: NodeId, note: &Note, replicas: &Replicas<'_, M>) {
-        if let Note::Confirmed { tip, .. } = note {
-            self.seats[service.index()].invariants.confirmed(now, node, *tip, replicas);
+        if let Note::Confirmed { tip, .. } = note
+            && let Some(seat) = self.seats.get_mut(service.index())
+        {
+            seat.invariants.confirmed(now, node, *tip, replicas);
         }
         if let Note::Installed { epoch, coordinator, members } = note
             && *coordinator == node

@@ -33,7 +33,7 @@ impl Judged<'_> {
         let lost = replicas.nodes().iter().filter(|&&node| replicas.disk_lost(node)).count();
         let spared = match promises.survives {
             Survives::NoLostDisk => lost == 0,
-            Survives::Minority => 2 * lost < replicas.nodes().len(),
+            Survives::Minority => 2 * lost < replicas.placed(),
         };
         let mut verdicts = vec![
             match M::VIEWS {

@@ -95,7 +95,7 @@ fn resolve(
     let resolved = item.to_value();
     let text = |name: &str| item.text(name).unwrap_or_default().to_owned();
     let time = |name: &str| item.time(name).unwrap_or_default();
-    let Built { topology, services, protocols, loads, timeline, failures, expectations } = built;
+    let Built { topology, services, reorganisation, protocols, loads, timeline, failures, expectations } = built;
     Ok(Scenario {
         name: text("name"),
         description: text("description"),
@@ -106,6 +106,7 @@ fn resolve(
         drain: time("drain"),
         topology,
         services,
+        map: reorganisation.map(|whole| whole.map),
         protocols,
         loads,
         timeline,
@@ -155,7 +156,7 @@ fn complete(item: &mut Item, built: &Built) {
     for (site, data_center) in sites.map_or(&mut [][..], Item::items_mut).iter_mut().zip(&topology.data_centers) {
         site.put("zone", Form::Text(data_center.zone.clone()));
     }
-    for Protocol { label, kind } in &built.protocols {
+    for Protocol { label, kind, .. } in &built.protocols {
         let tick = match kind {
             Kind::Raft(options) => options.tick,
             Kind::OmniPaxos(options) => options.tick,
@@ -164,6 +165,15 @@ fn complete(item: &mut Item, built: &Built) {
         if let Some(written) = item.get_mut("protocols").and_then(|protocols| protocols.get_mut(label)) {
             written.put("tick", Form::Time(tick));
         }
+    }
+    if let (Some(written), Some(whole)) = (item.get_mut("reorganise"), &built.reorganisation) {
+        let policy = &whole.policy;
+        written.put("repair", Form::Flag(policy.repair));
+        written.put("balance", Form::Flag(policy.balance));
+        written.put("save", Form::Flag(policy.save));
+        written.put("next_degree", Form::Whole(policy.next_degree as u64));
+        written.put("reserve_degree", Form::Whole(policy.reserve_degree as u64));
+        written.put("pool", Form::Whole(whole.pool as u64));
     }
     let services = item.get_mut("services").map_or(&mut [][..], Item::items_mut);
     for (written, service) in services.iter_mut().zip(&built.services) {

@@ -27,8 +27,11 @@ pub use load::{LARGEST, Source, from_value, load};
 pub use quantity::time as parse_duration;
 pub use schema::schema;
 
+use std::rc::Rc;
+
 use crate::id::{DcId, NodeId, ServiceId};
 use crate::protocols::{dynamic_voting, lazy_consensus, omnipaxos, optimistic, raft, static_primary, viewstamped};
+use crate::reorg::{Map, Policy};
 use crate::time::{Duration, SimTime};
 use crate::workload::{Load, Service};
 use crate::world::fault::{Failure, Fault};
@@ -46,6 +49,8 @@ pub struct Scenario {
     pub drain: Duration,
     pub topology: Topology,
     pub services: Vec<Service>,
+    /// The directory of machines, sites and services for agents; `None`: nothing is reorganised.
+    pub map: Option<Map>,
     /// In the order of the scenario.
     pub protocols: Vec<Protocol>,
     pub loads: Vec<Load>,
@@ -66,6 +71,8 @@ pub struct Scenario {
 pub struct Protocol {
     pub label: String,
     pub kind: Kind,
+    /// What agents do beside it; `None`: it keeps the replicas that it is given.
+    pub policy: Option<Policy>,
 }
 
 /// A kind of protocol and its options.
@@ -93,6 +100,11 @@ impl Kind {
             Self::DynamicVoting(_) => "dynamic-voting",
         }
     }
+
+    /// Whether any replica, not only a primary, answers reads.
+    pub fn reads_anywhere(&self) -> bool {
+        matches!(self, Self::Optimistic(options) if options.reads == optimistic::ReadLevel::Any)
+    }
 }
 
 /// What a scenario expects of its results.
@@ -115,6 +127,24 @@ pub enum Bound {
     AtLeast(f64),
     AtMost(f64),
     Equals(f64),
+}
+
+/// What the agents of one run are told. Each run makes its own, so that runs share nothing.
+#[derive(Clone, Debug)]
+pub struct Agents {
+    pub policy: Rc<Policy>,
+    pub map: Rc<Map>,
+}
+
+impl Scenario {
+    /// What agents are told beside a protocol of this scenario; `None`: there are none.
+    pub fn agents(&self, protocol: &Protocol) -> Option<Agents> {
+        let mut map = self.map.clone()?;
+        for service in &mut map.services {
+            service.reads_anywhere = protocol.kind.reads_anywhere();
+        }
+        Some(Agents { policy: Rc::new(protocol.policy.clone()?), map: Rc::new(map) })
+    }
 }
 
 /// Names for messages and files.

@@ -9,6 +9,9 @@ use crate::machine::WriteId;
 use crate::rng::Stream;
 use crate::sim::TimerId;
 
+/// Whose records are those of a replica that is no more. The disk writes them all the same.
+const NOBODY: u32 = u32::MAX;
+
 /// A record that was written and is not yet known to be on the disk.
 #[derive(Debug)]
 pub(super) struct Unsynced<R> {
@@ -16,6 +19,7 @@ pub(super) struct Unsynced<R> {
     pub replica: u32,
     pub id: WriteId,
     pub record: R,
+    pub bytes: u32,
     /// A checkpoint: replaces all earlier records of its replica once durable.
     pub replaces: bool,
 }
@@ -52,7 +56,20 @@ impl<R> Disk<R> {
     /// The running sync is complete: the records that it made durable, in order.
     pub fn complete(&mut self) -> impl Iterator<Item = Unsynced<R>> {
         let covered = std::mem::take(&mut self.covered);
-        self.unsynced.drain(..covered)
+        self.unsynced.drain(..covered).filter(is_owned)
+    }
+
+    /// A replica is stopped for good: nobody hears of its records.
+    pub fn disown(&mut self, replica: u32) {
+        for unsynced in self.unsynced.iter_mut().filter(|unsynced| unsynced.replica == replica) {
+            unsynced.replica = NOBODY;
+        }
+    }
+
+    /// A clean stop: all that was written is on the disk.
+    pub fn flush(&mut self) -> impl Iterator<Item = Unsynced<R>> {
+        self.covered = 0;
+        self.unsynced.drain(..).filter(is_owned)
     }
 
     /// A crash: the operating system had written back some prefix of the unsynced tail. It survives.
@@ -63,8 +80,12 @@ impl<R> Disk<R> {
             tail => rng.below(tail as u64 + 1) as usize,
         };
         self.unsynced.truncate(survive);
-        self.unsynced.drain(..)
+        self.unsynced.drain(..).filter(is_owned)
     }
+}
+
+fn is_owned<R>(unsynced: &Unsynced<R>) -> bool {
+    unsynced.replica != NOBODY
 }
 
 #[cfg(test)]
@@ -77,7 +98,7 @@ mod tests {
     }
 
     fn record(number: u64) -> Unsynced<u64> {
-        Unsynced { replica: 0, id: WriteId(number), record: number, replaces: false }
+        Unsynced { replica: 0, id: WriteId(number), record: number, bytes: 8, replaces: false }
     }
 
     #[test]

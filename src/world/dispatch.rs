@@ -8,7 +8,7 @@ use crate::rng::open01;
 use crate::time::Duration;
 
 use super::engine::World;
-use super::event::{Event, Flight, Letter};
+use super::event::{Bulletin, Event, Flight, Letter};
 use super::fault::Endpoint;
 use super::front::{ClientRequest, DropReason, Front, TraceEvent};
 use super::node::{Job, Parcel, WAITING_MAX};
@@ -21,13 +21,15 @@ mod mark {
     pub const TIMEOUT: u64 = 4;
     pub const SERVED: u64 = 5;
     pub const SYNCED: u64 = 6;
-    pub const POWERED_ON: u64 = 7;
+    pub const POWERED: u64 = 7;
     pub const FAULT_BEGINS: u64 = 8;
     pub const FAULT_ENDS: u64 = 9;
     pub const FLAP_TURNS: u64 = 10;
     pub const RECONFIGURE: u64 = 11;
     pub const LINK_LOST: u64 = 12;
     pub const LINK_BACK: u64 = 13;
+    pub const WAKE_PACKET: u64 = 14;
+    pub const BULLETIN: u64 = 15;
 }
 
 /// Dispatch.
@@ -67,9 +69,18 @@ impl<M: Machine, F: Front<M>> World<M, F> {
                 self.mark(mark::SYNCED, 0, pair(node.0, 0));
                 self.synced(node);
             }
-            Event::PoweredOn(node) => {
-                self.mark(mark::POWERED_ON, 0, pair(node.0, 0));
-                self.powered_on(node);
+            Event::Powered(node) => {
+                self.mark(mark::POWERED, 0, pair(node.0, 0));
+                self.powered(node);
+            }
+            Event::WakePacket { from, to } => {
+                self.mark(mark::WAKE_PACKET, 0, pair(from.0, to.0));
+                self.woken(to);
+            }
+            Event::Bulletin(slot) => {
+                let Bulletin { service, place, server, replicas } = self.bulletins.take(slot);
+                self.mark(mark::BULLETIN, 0, pair(service.0, server.0));
+                self.outside(|front, world| front.published(service, place, &replicas, world));
             }
             Event::FaultBegins(key) => {
                 self.mark(mark::FAULT_BEGINS, 0, pair(key.0, 0));
@@ -101,6 +112,7 @@ impl<M: Machine, F: Front<M>> World<M, F> {
             }
             Event::Stop => {}
         }
+        self.obey_all();
     }
 
     fn message_arrives(&mut self, slot: u32) {
@@ -238,6 +250,10 @@ impl<M: Machine, F: Front<M>> World<M, F> {
     }
 
     fn deliver(&mut self, slot: u32) {
+        let flight = self.scene.messages.get(slot);
+        if flight.tenant != self.scene.seats.tenant(flight.service, flight.to) {
+            return self.drop_message(slot, DropReason::Restarted);
+        }
         let flight = self.scene.messages.take(slot);
         let Flight { service, from, to, message, .. } = flight;
         let name = M::message_name(&message);
@@ -253,11 +269,8 @@ impl<M: Machine, F: Front<M>> World<M, F> {
         let (from, to) = letter.way();
         let service = letter.service();
         self.trace(&TraceEvent::Delivered { service, from, to, name: letter.name() });
-        let seat = self.scene.seat(service, node);
-        let replica = seat.map(|seat| (seat, &self.scene.replicas[seat as usize]));
-        let Some((seat, machine)) = replica.and_then(|(seat, replica)| Some((seat, replica.machine.as_ref()?))) else {
-            return self.nobody_home(slot, node);
-        };
+        let Some(seat) = self.scene.seat(service, node) else { return self.stray(slot, node) };
+        let Some(machine) = &self.scene.replicas[seat as usize].machine else { return self.nobody_home(slot, node) };
         match letter {
             Letter::Request { who, request, .. } => {
                 if !machine.answers(&request) {
@@ -276,6 +289,19 @@ impl<M: Machine, F: Front<M>> World<M, F> {
                 self.step(seat, Input::Acknowledged { write });
             }
             Letter::Answer { .. } | Letter::Told { .. } => unreachable!("letters to clients do not reach machines"),
+        }
+    }
+
+    /// A letter for a service that has no replica here. The agent of the machine is asked, if there is one.
+    fn stray(&mut self, slot: u32, node: NodeId) {
+        let agent = self.agents.and_then(|service| self.scene.seat(service, node));
+        match (agent, *self.scene.letters.get(slot)) {
+            (Some(agent), Letter::Request { who, request, .. }) => {
+                self.scene.letters.take(slot);
+                let id = self.scene.bodies[node.index()].asked.admit(self.now, who, request);
+                self.step(agent, Input::Stray { id, service: who.service, from: who.place });
+            }
+            _ => self.nobody_home(slot, node),
         }
     }
 
@@ -307,20 +333,26 @@ impl<M: Machine, F: Front<M>> World<M, F> {
             }
         };
         let work = body.slow(work);
-        body.processor.spent += work;
+        body.processor.begin(self.now, work);
         self.queue.arm(body.processor.timer, self.now + work);
     }
 
     fn served(&mut self, node: NodeId) {
-        let job = self.scene.bodies[node.index()].processor.pop().expect("a job was being served");
+        let processor = &mut self.scene.bodies[node.index()].processor;
+        let (job, work) = (processor.pop().expect("a job was being served"), processor.work());
         self.begin_service(node);
         match job {
             Job::Message(slot) => self.deliver(slot),
             Job::Request(slot) => {
-                let Letter::Request { who, request, .. } = self.scene.letters.take(slot) else {
+                let Letter::Request { who, request, .. } = *self.scene.letters.get(slot) else {
                     unreachable!("only requests are served")
                 };
-                let seat = self.scene.seat(who.service, node).expect("requests are queued at replicas");
+                // Its replica may have been stopped while it waited.
+                let Some(seat) = self.scene.seat(who.service, node) else { return self.stray(slot, node) };
+                self.scene.letters.take(slot);
+                if self.agents.is_some() {
+                    self.scene.replicas[seat as usize].usage.count(who.place, &request, work);
+                }
                 self.ask(seat, who, request);
             }
         }

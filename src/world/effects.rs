@@ -1,7 +1,7 @@
 //! Steps of machines, and what becomes of their effects.
 
-use crate::id::NodeId;
-use crate::machine::{Context, Effect, Input, LinkKind, Machine, Order, RequestId, WriteId};
+use crate::id::{NodeId, ServiceId};
+use crate::machine::{Context, Effect, Input, LinkKind, Machine, RequestId, WriteId};
 use crate::op::{Outcome, WriteKey};
 
 use super::disk::Unsynced;
@@ -56,7 +56,10 @@ impl<M: Machine, F: Front<M>> World<M, F> {
                 Effect::Checkpoint { id, record } => self.write(seat, id, record, true),
                 Effect::Reply { id, outcome } => self.reply(seat, id, outcome),
                 Effect::Tell { write } => self.tell(seat, write),
-                Effect::Order(order) => self.obey(seat, order),
+                Effect::Order(order) => {
+                    let replica = &self.scene.replicas[seat as usize];
+                    self.orders.push_back((replica.service, replica.node, order));
+                }
                 Effect::Note(note) => {
                     let replica = &self.scene.replicas[seat as usize];
                     let (service, node) = (replica.service, replica.node);
@@ -66,10 +69,6 @@ impl<M: Machine, F: Front<M>> World<M, F> {
         }
         self.effects = effects;
     }
-
-    /// Carries out what an agent wants of its machine.
-    #[expect(clippy::unused_self, reason = "the orders are carried out in a later step")]
-    fn obey(&mut self, _seat: u32, _order: Order) {}
 
     fn send(&mut self, seat: u32, to: NodeId, message: M::Message) {
         let replica = &self.scene.replicas[seat as usize];
@@ -82,17 +81,13 @@ impl<M: Machine, F: Front<M>> World<M, F> {
             return self.trace(&gone(DropReason::Down));
         };
         let incarnation = body.incarnation + u32::from(!body.alive);
-        let mut flight = Flight { service, from, to, incarnation, session: 0, message };
+        let tenant = self.scene.seats.tenant(service, to);
+        let mut flight = Flight { service, from, to, incarnation, session: 0, tenant, message };
         if to == from {
             let slot = self.scene.messages.insert(flight);
             return self.queue.schedule(self.now, Event::Message(slot));
         }
-        let topology = &self.scene.topology;
-        let counts = &mut self.scene.services[service.index()].counts;
-        counts.messages += 1;
-        if topology.site_of(from) != topology.site_of(to) {
-            counts.bytes_wan += u64::from(bytes);
-        }
+        self.count_message(service, from, to, bytes);
         let traffic = match M::LINKS {
             LinkKind::Datagram => Traffic::Datagram,
             LinkKind::Session => match self.scene.sessions.generation(from, to) {
@@ -121,12 +116,21 @@ impl<M: Machine, F: Front<M>> World<M, F> {
         }
     }
 
+    pub(super) fn count_message(&mut self, service: ServiceId, from: NodeId, to: NodeId, bytes: u32) {
+        let topology = &self.scene.topology;
+        let counts = &mut self.scene.services[service.index()].counts;
+        counts.messages += 1;
+        if topology.site_of(from) != topology.site_of(to) {
+            counts.bytes_wan += u64::from(bytes);
+        }
+    }
+
     fn write(&mut self, seat: u32, id: WriteId, record: M::Record, replaces: bool) {
         let replica = &self.scene.replicas[seat as usize];
         let (service, node) = (replica.service, replica.node);
         let bytes = M::record_bytes(&record);
         self.scene.services[service.index()].counts.bytes_written += u64::from(bytes);
-        if self.scene.bodies[node.index()].disk.write(Unsynced { replica: seat, id, record, replaces }) {
+        if self.scene.bodies[node.index()].disk.write(Unsynced { replica: seat, id, record, bytes, replaces }) {
             self.begin_sync(node);
         }
         self.trace(&TraceEvent::Wrote { service, node, id, bytes, checkpoint: replaces });
@@ -176,11 +180,10 @@ impl<M: Machine, F: Front<M>> World<M, F> {
     }
 
     fn reply(&mut self, seat: u32, id: RequestId, outcome: Outcome) {
-        let replica = &self.scene.replicas[seat as usize];
-        let (service, node) = (replica.service, replica.node);
+        let node = self.scene.replicas[seat as usize].node;
         let Some(ask) = self.scene.bodies[node.index()].asked.answer(id) else { return };
         let answer = Answered { to: ask.who, request: &ask.request, outcome: &outcome };
-        self.front.answered(self.now, node, &answer, &self.scene.of(service));
+        self.front.answered(self.now, node, &answer, &self.scene.of(ask.who.service));
         self.answer(node, ask.who, outcome);
     }
 
@@ -208,7 +211,9 @@ impl<M: Machine> super::engine::Replica<M> {
     pub(super) fn keep(&mut self, unsynced: Unsynced<M::Record>) {
         if unsynced.replaces {
             self.records.clear();
+            self.bytes = 0;
         }
+        self.bytes += u64::from(unsynced.bytes);
         self.records.push(unsynced.record);
     }
 }

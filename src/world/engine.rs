@@ -1,27 +1,30 @@
 //! The loop that takes events in order and hands them to machines.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::hash::Hasher;
 use crate::id::{NodeId, ServiceId};
-use crate::machine::{Effect, LinkKind, Machine, WriteId};
+use crate::machine::{Effect, LinkKind, Machine, Order, WriteId};
 use crate::rng::{Draws, Stream};
 use crate::sim::Queue;
 use crate::time::{Duration, SimTime};
 
-use super::event::{Event, Flight, Letter};
+use super::event::{Bulletin, Event, Flight, Letter};
 use super::failures::Process;
 use super::fault::{Failure, Fault};
 use super::faults::{Active, FaultKey};
 use super::front::{AllReplicas, Counts, Front, Observations, Outside, Replicas, TraceEvent};
 use super::network::Network;
 use super::node::{Body, Timers};
+use super::orders::Usage;
+use super::seats::Seats;
 use super::session::Sessions;
 use super::slab::Slab;
 use super::topology::Topology;
 
-/// No replica of this service on this node.
-const EMPTY_SEAT: u32 = u32::MAX;
+/// Configures a replica of a service that an agent starts on a machine, to be taken in by these members.
+pub type Spare<M> = Box<dyn Fn(ServiceId, NodeId, &[NodeId]) -> <M as Machine>::Config>;
 
 /// What the world is made of.
 pub struct WorldConfig<M: Machine> {
@@ -35,6 +38,10 @@ pub struct WorldConfig<M: Machine> {
     pub end: SimTime,
     /// Period of [`Front::observe`]; `None`: only when the front asks.
     pub observe_every: Option<Duration>,
+    /// The service whose replicas are agents; it has one on every machine.
+    pub agents: Option<ServiceId>,
+    /// `None`: agents start no replicas.
+    pub spare: Option<Spare<M>>,
 }
 
 /// The replicas of a service, in order of placement.
@@ -55,8 +62,10 @@ pub(super) struct Replica<M: Machine> {
     pub timers: Timers<M::Timer>,
     /// What is durable.
     pub records: Vec<M::Record>,
-    /// Its disk was lost at least once.
-    pub disk_lost: bool,
+    /// Of the records together.
+    pub bytes: u64,
+    /// Counted only where there are agents.
+    pub usage: Usage,
     /// The newest write of this incarnation that is durable.
     pub durable: Option<WriteId>,
     /// Messages that wait for a write, in order of sending.
@@ -64,7 +73,12 @@ pub(super) struct Replica<M: Machine> {
 }
 
 pub(super) struct ServiceState {
+    /// Machines that hold a replica or once did, in order of placement and then of arrival.
     pub nodes: Vec<NodeId>,
+    /// How many of them were placed before the start.
+    pub placed: usize,
+    /// Those whose disk was lost at least once while they held a replica.
+    pub disks_lost: Vec<NodeId>,
     pub counts: Counts,
 }
 
@@ -72,9 +86,10 @@ pub(super) struct ServiceState {
 pub(super) struct Scene<M: Machine> {
     pub topology: Topology,
     pub replicas: Vec<Replica<M>>,
+    /// Places in `replicas` that nobody has.
+    pub vacant: Vec<u32>,
     pub services: Vec<ServiceState>,
-    /// Index of the replica by (service, node).
-    seats: Vec<u32>,
+    pub seats: Seats,
     pub bodies: Vec<Body<M::Record>>,
     pub network: Network,
     pub sessions: Sessions,
@@ -82,11 +97,16 @@ pub(super) struct Scene<M: Machine> {
     pub letters: Slab<Letter>,
 }
 
+impl ServiceState {
+    fn new(nodes: Vec<NodeId>) -> Self {
+        Self { placed: nodes.len(), nodes, disks_lost: Vec::new(), counts: Counts::default() }
+    }
+}
+
 impl<M: Machine> Scene<M> {
     #[inline]
     pub fn seat(&self, service: ServiceId, node: NodeId) -> Option<u32> {
-        let seat = *self.seats.get(service.index() * self.bodies.len() + node.index())?;
-        (seat != EMPTY_SEAT && node.index() < self.bodies.len()).then_some(seat)
+        self.seats.get(service, node)
     }
     pub fn of(&self, service: ServiceId) -> Replicas<'_, M> {
         Replicas { scene: self, service }
@@ -113,6 +133,11 @@ pub struct World<M: Machine, F: Front<M>> {
     /// Filled by a sync and emptied after it: the last write of each replica concerned.
     pub(super) durable: Vec<(u32, WriteId)>,
     pub(super) reconfigurations: Slab<(ServiceId, NodeId, Vec<NodeId>)>,
+    pub(super) bulletins: Slab<Bulletin>,
+    /// Given in the event at hand, by whom, and not carried out yet.
+    pub(super) orders: VecDeque<(ServiceId, NodeId, Order)>,
+    pub(super) agents: Option<ServiceId>,
+    pub(super) spare: Option<Spare<M>>,
     observations: Observations,
     traces: Vec<TraceEvent<'static>>,
     pub(super) service_draws: Draws,
@@ -126,24 +151,23 @@ pub struct World<M: Machine, F: Front<M>> {
 impl<M: Machine, F: Front<M>> World<M, F> {
     /// Puts everything in its place at time zero. Nothing happens before the first call of a `run`.
     pub fn new(config: WorldConfig<M>, front: F) -> Self {
-        let WorldConfig { topology, services, timeline, failures, seed, end, observe_every } = config;
+        let WorldConfig { topology, services, timeline, failures, seed, end, observe_every, agents, spare } = config;
         let mut queue = Queue::new();
         let nodes = topology.nodes.len();
         let mut bodies: Vec<Body<M::Record>> =
             (0..nodes).map(|node| Body::new(NodeId::from(node), &mut queue)).collect();
-        let (mut replicas, mut seats) = (Vec::new(), vec![EMPTY_SEAT; nodes * services.len()]);
+        let (mut replicas, mut seats) = (Vec::new(), Seats::new(services.len(), nodes));
         let mut states = Vec::new();
         for (index, spec) in services.into_iter().enumerate() {
             assert_eq!(spec.replicas.len(), spec.configs.len(), "each replica has its configuration");
             let service = ServiceId::from(index);
             for (&node, config) in spec.replicas.iter().zip(spec.configs) {
-                let seat = &mut seats[index * nodes + node.index()];
-                assert_eq!(*seat, EMPTY_SEAT, "a service has one replica on a node");
-                *seat = replicas.len() as u32;
+                seats.take(service, node, replicas.len() as u32);
                 bodies[node.index()].replicas.push(replicas.len() as u32);
-                replicas.push(Replica::new(service, node, config));
+                let records = M::format(&config);
+                replicas.push(Replica::new(service, node, config, records));
             }
-            states.push(ServiceState { nodes: spec.replicas, counts: Counts::default() });
+            states.push(ServiceState::new(spec.replicas));
         }
         let sessions = match M::LINKS {
             LinkKind::Datagram => Sessions::none(),
@@ -156,7 +180,18 @@ impl<M: Machine, F: Front<M>> World<M, F> {
         let processes = Process::all(&topology, &failures, seed);
         let active = (0..timeline.len() + processes.len()).map(|_| None).collect();
         let network = Network::new(&topology, seed);
-        let (messages, letters) = (Slab::new(), Slab::new());
+        let scene = Scene {
+            topology,
+            replicas,
+            vacant: Vec::new(),
+            services: states,
+            seats,
+            bodies,
+            network,
+            sessions,
+            messages: Slab::new(),
+            letters: Slab::new(),
+        };
         Self {
             seed,
             end,
@@ -165,11 +200,15 @@ impl<M: Machine, F: Front<M>> World<M, F> {
             processes,
             active,
             queue,
-            scene: Scene { topology, replicas, services: states, seats, bodies, network, sessions, messages, letters },
+            scene,
             front,
             effects: Vec::new(),
             durable: Vec::new(),
             reconfigurations: Slab::new(),
+            bulletins: Slab::new(),
+            orders: VecDeque::new(),
+            agents,
+            spare,
             observations: Observations::new(observe_every),
             traces: Vec::new(),
             service_draws: Draws::new(seed, "service times", &[]),
@@ -234,6 +273,7 @@ impl<M: Machine, F: Front<M>> World<M, F> {
         let nodes = (0..self.scene.bodies.len()).map(NodeId::from);
         nodes.clone().for_each(|node| self.start_process(node));
         nodes.for_each(|node| self.boot_replicas(node));
+        self.obey_all();
         for process in 0..self.processes.len() {
             self.await_failure(process);
         }
@@ -301,8 +341,7 @@ impl<M: Machine, F: Front<M>> World<M, F> {
 }
 
 impl<M: Machine> Replica<M> {
-    fn new(service: ServiceId, node: NodeId, config: M::Config) -> Self {
-        let records = M::format(&config);
+    pub fn new(service: ServiceId, node: NodeId, config: M::Config, records: Vec<M::Record>) -> Self {
         Self {
             service,
             node,
@@ -310,8 +349,9 @@ impl<M: Machine> Replica<M> {
             machine: None,
             rng: Stream::new(0, "not booted", &[]),
             timers: Timers::new(),
+            bytes: records.iter().map(|record| u64::from(M::record_bytes(record))).sum(),
             records,
-            disk_lost: false,
+            usage: Usage::default(),
             durable: None,
             held: Vec::new(),
         }

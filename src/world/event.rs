@@ -19,7 +19,14 @@ pub(super) enum Event<W: Copy> {
     },
     Served(NodeId),
     Synced(NodeId),
-    PoweredOn(NodeId),
+    /// A machine has booted, or has shut down.
+    Powered(NodeId),
+    /// A packet reaches the management controller of a machine.
+    WakePacket {
+        from: NodeId,
+        to: NodeId,
+    },
+    Bulletin(u32),
     FaultBegins(FaultKey),
     FaultEnds(FaultKey),
     FlapTurns {
@@ -48,7 +55,17 @@ pub(super) struct Flight<T> {
     pub incarnation: u32,
     /// Of the connection that carries it, when it was sent.
     pub session: u32,
+    /// The replica there when it was sent, or the next one if there was none.
+    pub tenant: u32,
     pub message: T,
+}
+
+/// Tells the clients of a place where a service is.
+pub(super) struct Bulletin {
+    pub service: ServiceId,
+    pub place: DcId,
+    pub server: NodeId,
+    pub replicas: Vec<NodeId>,
 }
 
 /// What passes between a client's place and a machine.

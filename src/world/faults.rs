@@ -10,7 +10,7 @@ use super::event::Event;
 use super::fault::{Action, CorruptWhat, Disk, Endpoint, Targets};
 use super::front::{FaultNews, Front};
 use super::network::{Harm, Shape};
-use super::node::HoldKind;
+use super::node::{HoldKind, Rest};
 
 /// Names a fault for as long as a run lasts: its place in the timeline, or beyond that a process of
 /// failures at random.
@@ -153,7 +153,10 @@ impl<M: Machine, F: Front<M>> World<M, F> {
         let mut nodes = match targets {
             Targets::Nodes { nodes, .. } => nodes.clone(),
             Targets::Random { of, count } => some(of, *count),
-            Targets::Majority { service, count } => some(&self.scene.services[service.index()].nodes, *count),
+            Targets::Majority { service, count } => {
+                let service = &self.scene.services[service.index()];
+                some(&service.nodes[..service.placed], *count)
+            }
             Targets::Primary { service } => self.primaries(*service),
         };
         nodes.sort_unstable();
@@ -185,7 +188,8 @@ impl<M: Machine, F: Front<M>> World<M, F> {
                     ended.push(hold.by);
                 }
             }
-            if cold && !self.scene.bodies[node.index()].alive && !self.scene.bodies[node.index()].booting {
+            let body = &self.scene.bodies[node.index()];
+            if cold && !body.alive && !body.booting && body.rest == Rest::Awake {
                 self.power_on(node);
             }
             self.release(node, |_| true);

@@ -12,6 +12,7 @@ use crate::time::{Duration, SimTime};
 use super::engine::Scene;
 use super::event::{Event, Letter};
 use super::fault::Endpoint;
+use super::ledger::{PowerState, PowerTimes};
 use super::network::{Network, Route, Traffic};
 use super::slab::Slab;
 
@@ -52,6 +53,15 @@ pub trait Front<M: Machine> {
         write: WriteKey,
         world: &mut Outside<'_, Self::Wake>,
     );
+    /// Clients at a place are told where a service is, its primary first.
+    fn published(
+        &mut self,
+        _service: ServiceId,
+        _place: DcId,
+        _replicas: &[NodeId],
+        _world: &mut Outside<'_, Self::Wake>,
+    ) {
+    }
     /// Where a client lives: notices for it go there.
     fn place_of(&self, service: ServiceId, client: ClientId) -> DcId;
 
@@ -61,6 +71,10 @@ pub trait Front<M: Machine> {
     fn note(&mut self, _now: SimTime, _service: ServiceId, _node: NodeId, _note: &Note, _replicas: &Replicas<'_, M>) {}
     /// A replica answered a request, successfully or not. The answer has not left yet.
     fn answered(&mut self, _now: SimTime, _by: NodeId, _answer: &Answered<'_>, _replicas: &Replicas<'_, M>) {}
+    /// An agent had a replica started on a machine, or stopped and erased.
+    fn housed(&mut self, _now: SimTime, _service: ServiceId, _node: NodeId, _starts: bool) {}
+    /// A machine draws power for something else from now on.
+    fn power_changed(&mut self, _now: SimTime, _node: NodeId, _state: PowerState) {}
     /// A fault has begun, or has ended; what it does to the world is done.
     fn fault(&mut self, _now: SimTime, _what: &FaultNews<'_>, _replicas: &AllReplicas<'_, M>) {}
     /// An observation: everything before `now` has happened, nothing at `now` has. It comes at the period
@@ -118,19 +132,85 @@ pub enum DropReason {
 /// What happens in the world, in detail, for traces.
 #[derive(Clone, Copy, Debug)]
 pub enum TraceEvent<'a> {
-    Sent { service: ServiceId, from: Endpoint, to: Endpoint, name: &'static str, bytes: u32, arrives: SimTime },
-    Dropped { service: ServiceId, from: Endpoint, to: Endpoint, name: &'static str, why: DropReason },
-    Delivered { service: ServiceId, from: Endpoint, to: Endpoint, name: &'static str },
-    Timeout { service: ServiceId, node: NodeId, timer: &'a dyn fmt::Debug },
-    Wrote { service: ServiceId, node: NodeId, id: WriteId, bytes: u32, checkpoint: bool },
-    Durable { service: ServiceId, node: NodeId, id: WriteId },
-    LinkUp { service: ServiceId, node: NodeId, peer: NodeId },
-    LinkDown { service: ServiceId, node: NodeId, peer: NodeId },
-    Booted { node: NodeId, incarnation: u32 },
-    BootFailed { service: ServiceId, node: NodeId, why: &'a str },
-    Crashed { node: NodeId },
-    Paused { node: NodeId },
-    Resumed { node: NodeId },
+    Sent {
+        service: ServiceId,
+        from: Endpoint,
+        to: Endpoint,
+        name: &'static str,
+        bytes: u32,
+        arrives: SimTime,
+    },
+    Dropped {
+        service: ServiceId,
+        from: Endpoint,
+        to: Endpoint,
+        name: &'static str,
+        why: DropReason,
+    },
+    Delivered {
+        service: ServiceId,
+        from: Endpoint,
+        to: Endpoint,
+        name: &'static str,
+    },
+    Timeout {
+        service: ServiceId,
+        node: NodeId,
+        timer: &'a dyn fmt::Debug,
+    },
+    Wrote {
+        service: ServiceId,
+        node: NodeId,
+        id: WriteId,
+        bytes: u32,
+        checkpoint: bool,
+    },
+    Durable {
+        service: ServiceId,
+        node: NodeId,
+        id: WriteId,
+    },
+    LinkUp {
+        service: ServiceId,
+        node: NodeId,
+        peer: NodeId,
+    },
+    LinkDown {
+        service: ServiceId,
+        node: NodeId,
+        peer: NodeId,
+    },
+    Booted {
+        node: NodeId,
+        incarnation: u32,
+    },
+    BootFailed {
+        service: ServiceId,
+        node: NodeId,
+        why: &'a str,
+    },
+    Crashed {
+        node: NodeId,
+    },
+    /// It was told to sleep, and shuts down.
+    Slept {
+        node: NodeId,
+    },
+    /// An agent had a replica started, or stopped.
+    Started {
+        service: ServiceId,
+        node: NodeId,
+    },
+    Stopped {
+        service: ServiceId,
+        node: NodeId,
+    },
+    Paused {
+        node: NodeId,
+    },
+    Resumed {
+        node: NodeId,
+    },
 }
 
 /// When the front is to be shown the state. Kept apart from the event queue, so that observing changes
@@ -262,9 +342,17 @@ impl<'a, M: Machine> Replicas<'a, M> {
     pub fn service(&self) -> ServiceId {
         self.service
     }
-    /// Its machines, in order of placement.
+    /// Machines that hold a replica or once did, in order of placement and then of arrival.
     pub fn nodes(&self) -> &'a [NodeId] {
         &self.scene.services[self.service.index()].nodes
+    }
+    /// How many of its machines were placed before the start.
+    pub fn placed(&self) -> usize {
+        self.scene.services[self.service.index()].placed
+    }
+    /// A replica is there, up or down.
+    pub fn holds(&self, node: NodeId) -> bool {
+        self.scene.seat(self.service, node).is_some()
     }
     pub fn counts(&self) -> Counts {
         self.scene.services[self.service.index()].counts
@@ -285,9 +373,9 @@ impl<'a, M: Machine> Replicas<'a, M> {
     pub fn records(&self, node: NodeId) -> &'a [M::Record] {
         self.scene.seat(self.service, node).map_or(&[], |seat| &self.scene.replicas[seat as usize].records)
     }
-    /// Whether the disk of this node was ever lost in this run.
+    /// Whether the disk of this node was lost in this run, while it held a replica.
     pub fn disk_lost(&self, node: NodeId) -> bool {
-        self.scene.seat(self.service, node).is_some_and(|seat| self.scene.replicas[seat as usize].disk_lost)
+        self.scene.services[self.service.index()].disks_lost.contains(&node)
     }
     pub fn config(&self, node: NodeId) -> Option<&'a M::Config> {
         self.scene.seat(self.service, node).map(|seat| &self.scene.replicas[seat as usize].config)
@@ -333,8 +421,16 @@ impl<'a, M: Machine> AllReplicas<'a, M> {
     pub fn node_up(&self, node: NodeId) -> bool {
         self.scene.bodies[node.index()].alive
     }
-    /// Time that this machine's processor has spent on requests and messages so far.
-    pub fn busy(&self, node: NodeId) -> Duration {
-        self.scene.bodies[node.index()].processor.spent
+    /// Time that this machine's processor has spent on requests and messages by `now`.
+    pub fn busy(&self, node: NodeId, now: SimTime) -> Duration {
+        self.scene.bodies[node.index()].processor.spent_by(now)
+    }
+    /// What this machine draws power for.
+    pub fn power_state(&self, node: NodeId) -> PowerState {
+        self.scene.bodies[node.index()].ledger.state
+    }
+    /// Time that this machine has been in each state of power by `now`.
+    pub fn power_times(&self, node: NodeId, now: SimTime) -> PowerTimes {
+        self.scene.bodies[node.index()].ledger.by(now)
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A machine runs when no fault holds it. Holds are counted by fault, so the end of one never revives
 //! what another still holds. A pause freezes the machine: a crash that ends meanwhile boots it only when
-//! the pause is over.
+//! the pause is over. A machine that was told to sleep is woken by a packet only: a fault holds it as any
+//! other, and leaves it asleep.
 
 use crate::id::NodeId;
 use crate::machine::{Context, LinkKind, Machine, Note};
@@ -12,7 +13,7 @@ use super::engine::World;
 use super::fault::Disk;
 use super::faults::FaultKey;
 use super::front::{Front, TraceEvent};
-use super::node::{Hold, HoldKind, Job, Parcel};
+use super::node::{Hold, HoldKind, Job, Parcel, Rest};
 
 /// The monotonic clock of an incarnation starts at a reading below this many nanoseconds (about 13 days).
 const CLOCK_START_MAX: u64 = 1 << 50;
@@ -37,6 +38,8 @@ impl<M: Machine, F: Front<M>> World<M, F> {
         let ids = [u64::from(node.0), u64::from(incarnation)];
         let start = Stream::new(self.seed, "monotonic clock", &ids).below(CLOCK_START_MAX);
         body.clock.restart(self.now, start);
+        body.surveyed = (body.clock.local(self.now), body.processor.spent_by(self.now));
+        self.account(node);
         self.trace(&TraceEvent::Booted { node, incarnation });
     }
 
@@ -49,11 +52,13 @@ impl<M: Machine, F: Front<M>> World<M, F> {
         }
     }
 
-    fn boot_replica(&mut self, seat: u32, incarnation: u32) {
+    pub(super) fn boot_replica(&mut self, seat: u32, incarnation: u32) {
         let replica = &mut self.scene.replicas[seat as usize];
         let (service, node) = (replica.service, replica.node);
-        let ids = [u64::from(service.0), u64::from(node.0), u64::from(incarnation)];
-        replica.rng = Stream::new(self.seed, "machine", &ids);
+        let tenant = self.scene.seats.tenant(service, node);
+        let ids = [service.0, node.0, incarnation, tenant].map(u64::from);
+        // The first replica on a machine may do without its number.
+        replica.rng = Stream::new(self.seed, "machine", if tenant == 1 { &ids[..3] } else { &ids });
         replica.durable = None;
         let clock = &self.scene.bodies[node.index()].clock;
         let (now, wall) = (clock.local(self.now), clock.wall(self.now));
@@ -77,15 +82,27 @@ impl<M: Machine, F: Front<M>> World<M, F> {
     pub(super) fn hold(&mut self, node: NodeId, by: FaultKey, what: HoldKind, disk: Disk) {
         self.scene.bodies[node.index()].holds.push(Hold { by, what });
         match what {
-            HoldKind::Crash { .. } => self.crash(node, disk),
+            HoldKind::Crash { .. } => self.end_process(node, Some(disk)),
             HoldKind::Pause => self.settle(node),
         }
+        self.account(node);
     }
 
     /// Ends the holds that `ends` picks on a machine, and lets it run if none is left.
     pub(super) fn release(&mut self, node: NodeId, ends: impl Fn(&Hold) -> bool) {
         self.scene.bodies[node.index()].holds.retain(|hold| !ends(hold));
         self.settle(node);
+        self.account(node);
+    }
+
+    /// Notes what the machine draws power for from now on.
+    pub(super) fn account(&mut self, node: NodeId) {
+        let body = &mut self.scene.bodies[node.index()];
+        let state = body.power_state();
+        if body.ledger.state != state {
+            body.ledger.enter(self.now, state);
+            self.front.power_changed(self.now, node, state);
+        }
     }
 
     /// Brings a machine into the state that its holds leave it.
@@ -94,7 +111,7 @@ impl<M: Machine, F: Front<M>> World<M, F> {
         match (body.alive, body.holds.is_empty()) {
             (true, false) if !body.paused => self.pause(node),
             (true, true) if body.paused => self.resume(node),
-            (false, true) if !body.booting => self.boot(node),
+            (false, true) if !body.booting && body.rest == Rest::Awake => self.boot(node),
             _ => {}
         }
     }
@@ -104,28 +121,76 @@ impl<M: Machine, F: Front<M>> World<M, F> {
         let boot = self.scene.topology.nodes[node.index()].boot;
         let body = &mut self.scene.bodies[node.index()];
         body.booting = true;
-        self.queue.arm(body.boot_timer, self.now + boot);
+        self.queue.arm(body.power_timer, self.now + boot);
+        self.account(node);
     }
 
-    pub(super) fn powered_on(&mut self, node: NodeId) {
-        self.scene.bodies[node.index()].booting = false;
+    /// The machine has booted, or has shut down.
+    pub(super) fn powered(&mut self, node: NodeId) {
+        let body = &mut self.scene.bodies[node.index()];
+        body.rest = if std::mem::take(&mut body.booting) { Rest::Awake } else { Rest::Asleep };
         self.settle(node);
+        self.account(node);
     }
 
-    /// Kills the process, if there is one, and perhaps destroys the disk.
-    fn crash(&mut self, node: NodeId, disk: Disk) {
+    /// Ends the process, if there is one: by a crash, which may destroy the disk, or cleanly.
+    pub(super) fn end_process(&mut self, node: NodeId, crash: Option<Disk>) {
         let body = &mut self.scene.bodies[node.index()];
         let (was_alive, incarnation) = (body.alive, body.incarnation);
         (body.alive, body.paused, body.booting) = (false, false, false);
-        self.queue.disarm(body.boot_timer);
+        if body.rest == Rest::ShuttingDown {
+            body.rest = Rest::Asleep;
+        }
+        self.queue.disarm(body.power_timer);
         self.queue.disarm(body.processor.timer);
         self.queue.disarm(body.disk.timer);
+        body.processor.stop(self.now);
         body.asked.clear();
         body.expired.clear();
-        let mut tail = Stream::new(self.seed, "unsynced tail", &[u64::from(node.0), u64::from(incarnation)]);
-        for unsynced in body.disk.crash(&mut tail) {
-            self.scene.replicas[unsynced.replica as usize].keep(unsynced);
+        let replicas = &mut self.scene.replicas;
+        match crash {
+            Some(_) => {
+                let mut tail = Stream::new(self.seed, "unsynced tail", &[u64::from(node.0), u64::from(incarnation)]);
+                body.disk.crash(&mut tail).for_each(|unsynced| replicas[unsynced.replica as usize].keep(unsynced));
+            }
+            None => body.disk.flush().for_each(|unsynced| replicas[unsynced.replica as usize].keep(unsynced)),
         }
+        self.empty_hands(node);
+        let seats = std::mem::take(&mut self.scene.bodies[node.index()].replicas);
+        for &seat in &seats {
+            self.end_replica(seat, crash == Some(Disk::Lost));
+        }
+        if was_alive {
+            let event = if crash.is_some() { TraceEvent::Crashed { node } } else { TraceEvent::Slept { node } };
+            self.trace(&event);
+            if M::LINKS == LinkKind::Session {
+                self.links_changed();
+            }
+        }
+        for &seat in &seats {
+            self.stepped(seat);
+        }
+        self.scene.bodies[node.index()].replicas = seats;
+    }
+
+    fn end_replica(&mut self, seat: u32, disk_lost: bool) {
+        let replica = &mut self.scene.replicas[seat as usize];
+        replica.machine = None;
+        replica.timers.clear(&mut self.queue);
+        replica.held.clear();
+        replica.durable = None;
+        if disk_lost {
+            replica.records.clear();
+            replica.bytes = 0;
+            let lost = &mut self.scene.services[replica.service.index()].disks_lost;
+            if !lost.contains(&replica.node) {
+                lost.push(replica.node);
+            }
+        }
+    }
+
+    /// What waited at a process that is no more is void.
+    fn empty_hands(&mut self, node: NodeId) {
         for parcel in std::mem::take(&mut self.scene.bodies[node.index()].waiting) {
             self.discard(parcel);
         }
@@ -135,28 +200,6 @@ impl<M: Machine, F: Front<M>> World<M, F> {
                 Job::Request(slot) => Parcel::Letter(slot),
             });
         }
-        let seats = std::mem::take(&mut self.scene.bodies[node.index()].replicas);
-        for &seat in &seats {
-            let replica = &mut self.scene.replicas[seat as usize];
-            replica.machine = None;
-            replica.timers.clear(&mut self.queue);
-            replica.held.clear();
-            replica.durable = None;
-            if disk == Disk::Lost {
-                replica.records.clear();
-                replica.disk_lost = true;
-            }
-        }
-        if was_alive {
-            self.trace(&TraceEvent::Crashed { node });
-            if M::LINKS == LinkKind::Session {
-                self.links_changed();
-            }
-        }
-        for &seat in &seats {
-            self.stepped(seat);
-        }
-        self.scene.bodies[node.index()].replicas = seats;
     }
 
     fn pause(&mut self, node: NodeId) {

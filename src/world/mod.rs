@@ -15,6 +15,8 @@
 //! | `session` | connections that break and come back, for protocols that assume them |
 //! | `node` | one machine: processor queue, requests in hand, timers |
 //! | `lifecycle` | boot, crash, pause, resume, and who holds a node down |
+//! | `orders`, `seats` | what agents want done: replicas that start and stop, machines that sleep and wake |
+//! | `ledger` | how long a machine was in each state of power |
 //! | `disk` | group commit, and what survives a crash |
 //! | `clock` | drift and jumps |
 //! | `fault`, `faults`, `failures` | the timeline as data, its application, and failures at random |
@@ -35,15 +37,19 @@ mod failures;
 pub mod fault;
 mod faults;
 mod front;
+mod ledger;
 mod lifecycle;
 mod network;
 mod node;
+mod orders;
 pub mod regions;
+mod seats;
 mod session;
 mod slab;
 pub mod topology;
 
-pub use engine::{ServiceSpec, World, WorldConfig};
+pub use engine::{ServiceSpec, Spare, World, WorldConfig};
 pub use front::{
     AllReplicas, Answered, ClientRequest, Counts, DropReason, FaultNews, Front, Outside, Replicas, TraceEvent,
 };
+pub use ledger::{PowerState, PowerTimes};

@@ -7,13 +7,14 @@ use crate::id::NodeId;
 use crate::machine::{RequestId, WriteId};
 use crate::op::Request;
 use crate::sim::{Queue, TimerId};
-use crate::time::{Duration, SimTime};
+use crate::time::{Duration, LocalTime, SimTime};
 
 use super::clock::Clock;
 use super::disk::Disk;
 use super::event::Event;
 use super::faults::FaultKey;
 use super::front::ClientRequest;
+use super::ledger::{Ledger, PowerState};
 
 /// A request that a replica has not answered after this long is forgotten: its client has given up.
 const REQUEST_AGE_MAX: Duration = Duration::from_secs(60);
@@ -37,6 +38,15 @@ pub(super) enum HoldKind {
         silent: bool,
     },
     Pause,
+}
+
+/// Whether a machine is meant to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    Awake,
+    ShuttingDown,
+    /// Until it has booted again: the end of a fault does not wake it.
+    Asleep,
 }
 
 /// Something that reached a machine and that a paused one must let wait. All but timeouts, which come
@@ -71,6 +81,10 @@ pub(super) struct Body<R> {
     /// Powering on: its boot timer runs.
     pub booting: bool,
     pub holds: Vec<Hold>,
+    pub rest: Rest,
+    pub ledger: Ledger,
+    /// When its agent last asked how things stand, and the processor time spent until then.
+    pub surveyed: (LocalTime, Duration),
     /// Factors of faults that slow it, and their product.
     pub slowed: Vec<(FaultKey, f64)>,
     pub slowness: f64,
@@ -86,7 +100,7 @@ pub(super) struct Body<R> {
     pub expired: Vec<(u32, u32)>,
     /// Indices of the replicas on it.
     pub replicas: Vec<u32>,
-    pub boot_timer: TimerId,
+    pub power_timer: TimerId,
 }
 
 impl<R> Body<R> {
@@ -97,6 +111,9 @@ impl<R> Body<R> {
             paused: false,
             booting: false,
             holds: Vec::new(),
+            rest: Rest::Awake,
+            ledger: Ledger::new(),
+            surveyed: (LocalTime::default(), Duration::ZERO),
             slowed: Vec::new(),
             slowness: 1.0,
             clock: Clock::new(),
@@ -107,7 +124,7 @@ impl<R> Body<R> {
             waiting: Vec::new(),
             expired: Vec::new(),
             replicas: Vec::new(),
-            boot_timer: queue.timer(Event::PoweredOn(node)),
+            power_timer: queue.timer(Event::Powered(node)),
         }
     }
 
@@ -122,7 +139,23 @@ impl<R> Body<R> {
 
     /// Nothing answers for a process that does not run: the site is dead, the machine is off, or frozen.
     pub fn silent(&self) -> bool {
-        self.booting || self.holds.iter().any(|hold| hold.what != HoldKind::Crash { silent: false })
+        self.booting
+            || self.rest != Rest::Awake
+            || self.holds.iter().any(|hold| hold.what != HoldKind::Crash { silent: false })
+    }
+
+    /// What it draws power for.
+    pub fn power_state(&self) -> PowerState {
+        if self.holds.iter().any(|hold| hold.what == HoldKind::Crash { silent: true }) {
+            return PowerState::Dead;
+        }
+        match self.rest {
+            _ if self.alive => PowerState::Awake,
+            _ if self.booting => PowerState::Booting,
+            Rest::ShuttingDown => PowerState::ShuttingDown,
+            Rest::Asleep => PowerState::Asleep,
+            Rest::Awake => PowerState::Idle,
+        }
     }
 
     pub fn set_slowness(&mut self) {
@@ -147,13 +180,40 @@ pub(super) struct Processor {
     /// How many of them are requests.
     requests: u32,
     /// Total time of service begun.
-    pub spent: Duration,
+    spent: Duration,
+    /// The job at hand: how long it takes, and when it is done.
+    work: Duration,
+    until: SimTime,
     pub timer: TimerId,
 }
 
 impl Processor {
     fn new(timer: TimerId) -> Self {
-        Self { jobs: VecDeque::new(), requests: 0, spent: Duration::ZERO, timer }
+        let (spent, work) = (Duration::ZERO, Duration::ZERO);
+        Self { jobs: VecDeque::new(), requests: 0, spent, work, until: SimTime::ZERO, timer }
+    }
+
+    /// Turns to the job at the front, which takes so long.
+    pub fn begin(&mut self, now: SimTime, work: Duration) {
+        self.spent += work;
+        self.work = work;
+        self.until = now + work;
+    }
+
+    /// How long the job at hand takes.
+    pub fn work(&self) -> Duration {
+        self.work
+    }
+
+    /// Time spent on jobs so far.
+    pub fn spent_by(&self, now: SimTime) -> Duration {
+        self.spent.saturating_sub(self.until.since(now))
+    }
+
+    /// The job at hand is given up.
+    pub fn stop(&mut self, now: SimTime) {
+        self.spent = self.spent_by(now);
+        self.until = now.min(self.until);
     }
 
     /// Whether one more request finds a place: `queue` of them may wait behind what is being served.
@@ -331,6 +391,14 @@ impl<T: Copy + Ord> Timers<T> {
     /// Whether an expired timer is still to be heard; it is heard once.
     pub fn hear(&mut self, slot: u32) -> bool {
         std::mem::take(&mut self.slots[slot as usize].expired)
+    }
+
+    /// The replica is stopped: its timers go back to the queue.
+    pub fn release<W: Copy>(&mut self, queue: &mut Queue<Event<W>>) {
+        self.names.clear();
+        for slot in self.slots.drain(..) {
+            queue.release(slot.id);
+        }
     }
 
     /// A crash.

@@ -6,7 +6,8 @@
 //! notices: after a one-way delay if the machine of a dead process says so, else after [`SILENCE`] or two
 //! round trips, whichever is longer. When both processes run and nothing is cut, the connection is made
 //! again in one round trip, and both sides are told (`LinkUp`; a side that had not noticed the break hears
-//! `LinkDown` first). Messages sent while there is no connection are dropped.
+//! `LinkDown` first). Messages sent while there is no connection are dropped. A connection belongs to two
+//! machines: that one replica on them stops, or another starts, neither breaks it nor is told.
 
 use crate::id::NodeId;
 use crate::machine::{Input, Machine};
@@ -64,10 +65,11 @@ impl Sessions {
         sessions
     }
 
-    fn connect(&mut self, a: NodeId, b: NodeId) {
+    /// Connects two machines. False: they were connected before, or were once.
+    pub fn connect(&mut self, a: NodeId, b: NodeId) -> bool {
         let (forth, back) = (a.index() * self.nodes + b.index(), b.index() * self.nodes + a.index());
         if self.number[forth] != NONE {
-            return;
+            return false;
         }
         (self.number[forth], self.number[back]) = (self.pairs.len() as u32, self.pairs.len() as u32);
         self.pairs.push(Pair {
@@ -78,6 +80,7 @@ impl Sessions {
             told: [false; 2],
             arrived: [SimTime::ZERO; 2],
         });
+        true
     }
 
     fn pair(&self, a: NodeId, b: NodeId) -> Option<&Pair> {

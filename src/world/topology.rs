@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::id::{DcId, NodeId};
+use crate::power::Power;
 use crate::time::Duration;
 
 /// A directed path between two endpoints when nothing is wrong.
@@ -28,6 +29,8 @@ pub struct DataCenter {
     pub longitude: f64,
     /// Its machines, consecutive.
     pub nodes: Vec<NodeId>,
+    /// Watts that the site draws for each watt of its machines; at least 1.
+    pub pue: f64,
 }
 
 /// A machine.
@@ -43,6 +46,10 @@ pub struct Node {
     pub queue: u32,
     pub fsync: Duration,
     pub boot: Duration,
+    /// From being told to sleep until it sleeps.
+    pub shutdown: Duration,
+    /// `None`: nothing is said of energy.
+    pub power: Option<Power>,
     /// Service times exponential instead of constant.
     pub exponential_service: bool,
     /// Processor time of each protocol message received.

@@ -14,7 +14,7 @@ const BUDGET: u64 = 2_000_000;
 /// A drill of the seed with this protocol in it.
 pub fn drill(seed: u64, kinds: Kinds, kind: &Kind) -> Scenario {
     let (mut scenario, _) = chaos(seed, kinds);
-    scenario.protocols = vec![Protocol { label: kind.name().to_owned(), kind: kind.clone() }];
+    scenario.protocols = vec![Protocol { label: kind.name().to_owned(), kind: kind.clone(), policy: None }];
     scenario
 }
 

@@ -60,6 +60,7 @@ pub fn scenario(sites: usize, application: Application, duration: u64) -> Scenar
                 latitude: 0.0,
                 longitude: 0.0,
                 nodes: vec![NodeId::from(site)],
+                pue: 1.0,
             })
             .collect(),
         nodes: (0..sites)
@@ -71,6 +72,8 @@ pub fn scenario(sites: usize, application: Application, duration: u64) -> Scenar
                 queue: 10_000,
                 fsync: Duration::from_millis(1),
                 boot: Duration::from_secs(260),
+                shutdown: Duration::from_secs(30),
+                power: None,
                 exponential_service: false,
                 message_cost: Duration::ZERO,
             })
@@ -89,7 +92,8 @@ pub fn scenario(sites: usize, application: Application, duration: u64) -> Scenar
         drain: Duration::from_secs(60),
         topology,
         services: vec![Service { name: "board".into(), application, replicas: (0..sites).map(NodeId::from).collect() }],
-        protocols: vec![Protocol { label: "optimistic".into(), kind: Kind::Optimistic(options()) }],
+        map: None,
+        protocols: vec![Protocol { label: "optimistic".into(), kind: Kind::Optimistic(options()), policy: None }],
         loads: vec![Load {
             service: ServiceId(0),
             from: all,

@@ -37,7 +37,7 @@ fn omnipaxos_that_acknowledges_what_it_only_proposed_is_caught() {
         };
         let configs =
             Box::new(move |service: &_, topology: &_| groups(service, topology).into_iter().map(config).collect());
-        let contest = Contest::<omnipaxos::Replica> { configs, promises: Promises::MAJORITY };
+        let contest = Contest::<omnipaxos::Replica> { configs, recruit: None, promises: Promises::MAJORITY };
         let result = run_machine(&drill, "omnipaxos", seed, Keep::default(), &contest);
         let mut verdicts = result.record.verdicts.into_iter();
         let violated = verdicts.find(|verdict| verdict.outcome == VerdictOutcome::Violated)?;

@@ -43,6 +43,7 @@ fn raft_contest(options: raft::Options, mutation: Option<raft::Mutation>) -> Con
     let survives = if keeps { Survives::Minority } else { Survives::NoLostDisk };
     let config = move |group| Rc::new(raft::Config { options: options.clone(), group, mutation });
     Contest {
+        recruit: None,
         configs: Box::new(move |service, topology| groups(service, topology).into_iter().map(&config).collect()),
         promises: Promises { survives, ..Promises::MAJORITY },
     }

@@ -24,6 +24,7 @@ fn viewstamped_options() -> viewstamped::Options {
 /// Runs it with a defect, or without one.
 fn run_viewstamped(scenario: &Scenario, seed: u64, mutation: Option<viewstamped::Mutation>) -> RunResult {
     let contest: Contest<'_, viewstamped::Replica> = Contest {
+        recruit: None,
         configs: Box::new(move |service, topology| {
             let config = |group| Rc::new(viewstamped::Config { options: viewstamped_options(), group, mutation });
             groups(service, topology).into_iter().map(config).collect()

@@ -15,6 +15,8 @@ use firedrill::world::topology::{DataCenter, Node, Path, Topology};
 use firedrill::world::*;
 
 pub const BOARD: ServiceId = ServiceId(0);
+/// The service of the agents, where there are some.
+pub const AGENTS: ServiceId = ServiceId(1);
 
 pub fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -51,6 +53,7 @@ pub enum Act {
     Bell(Option<Duration>),
     Tell(u32),
     Panic,
+    Order(Order),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -80,6 +83,8 @@ pub enum Heard {
     Up(u32),
     Down(u32),
     Reconfigure(Vec<NodeId>),
+    Survey(Survey),
+    Stray(u32, u32),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,6 +146,7 @@ impl<const S: bool> Parrot<S> {
             Act::Bell(None) => cx.effects.push(Effect::CancelTimer(Alarm::Bell)),
             Act::Panic => panic!("as the script says"),
             Act::Tell(client) => cx.tell(ClientId(client), 1),
+            Act::Order(order) => cx.effects.push(Effect::Order(order)),
         }
     }
 }
@@ -211,7 +217,11 @@ impl<const S: bool> Machine for Parrot<S> {
             Input::LinkUp(peer) => Heard::Up(peer.0),
             Input::LinkDown(peer) => Heard::Down(peer.0),
             Input::Reconfigure(nodes) => Heard::Reconfigure(nodes),
-            Input::Survey(_) | Input::Stray { .. } => unreachable!("only agents are told"),
+            Input::Survey(survey) => Heard::Survey(survey),
+            Input::Stray { id, service, from } => {
+                cx.reply(id, Outcome::Redirect { hint: None });
+                Heard::Stray(service.0, from.0)
+            }
         };
         self.heard.push((cx.now, cx.wall, heard));
     }
@@ -298,6 +308,11 @@ pub struct Scribe {
     pub dropped: Vec<(SimTime, DropReason)>,
     pub delivered: Vec<SimTime>,
     pub bells: Vec<SimTime>,
+    /// When a place heard of a service's replicas.
+    pub published: Vec<(SimTime, DcId, Vec<NodeId>)>,
+    /// Replicas that agents started and stopped.
+    pub housed: Vec<(SimTime, NodeId, bool)>,
+    pub power: Vec<(SimTime, NodeId, PowerState)>,
 }
 
 impl<const S: bool> Front<Parrot<S>> for Scribe {
@@ -323,6 +338,15 @@ impl<const S: bool> Front<Parrot<S>> for Scribe {
     fn told(&mut self, service: ServiceId, place: DcId, server: NodeId, write: WriteKey, world: &mut Outside<'_, u32>) {
         self.told.push((world.now(), place, write));
         world.acknowledge(service, place, server, write);
+    }
+    fn published(&mut self, _: ServiceId, place: DcId, replicas: &[NodeId], world: &mut Outside<'_, u32>) {
+        self.published.push((world.now(), place, replicas.to_vec()));
+    }
+    fn housed(&mut self, now: SimTime, _: ServiceId, node: NodeId, starts: bool) {
+        self.housed.push((now, node, starts));
+    }
+    fn power_changed(&mut self, now: SimTime, node: NodeId, state: PowerState) {
+        self.power.push((now, node, state));
     }
     fn place_of(&self, _: ServiceId, _: ClientId) -> DcId {
         DcId(0)
@@ -365,6 +389,10 @@ pub struct Plan {
     pub topology: Topology,
     pub scripts: Vec<Script>,
     pub replicas: Vec<NodeId>,
+    /// By machine, if there are agents.
+    pub agents: Option<Vec<Script>>,
+    /// What a replica does that an agent starts.
+    pub spare: Script,
     pub timeline: Vec<Fault>,
     pub failures: Vec<Failure>,
     pub seed: u64,
@@ -388,6 +416,8 @@ impl Plan {
                     queue: 100,
                     fsync: ms(5),
                     boot: ms(10_000),
+                    shutdown: ms(3_000),
+                    power: None,
                     exponential_service: false,
                     message_cost: Duration::ZERO,
                 });
@@ -400,6 +430,7 @@ impl Plan {
                 latitude: 0.0,
                 longitude: 0.0,
                 nodes: vec![NodeId::from(2 * site), NodeId::from(2 * site + 1)],
+                pue: 1.0,
             })
             .collect();
         let paths =
@@ -409,6 +440,8 @@ impl Plan {
             topology,
             scripts: vec![Script::default(); count],
             replicas: (0..count).map(|site| NodeId::from(2 * site)).collect(),
+            agents: None,
+            spare: Script::default(),
             timeline: Vec::new(),
             failures: Vec::new(),
             seed: 1,
@@ -421,6 +454,13 @@ impl Plan {
     /// At `after` its boot, the replica of the given rank does this.
     pub fn act(mut self, replica: usize, after: u64, act: Act) -> Self {
         self.scripts[replica].acts.push((ms(after), act));
+        self
+    }
+    /// At `after` its boot, the agent of the machine orders this. Every machine has an agent then.
+    pub fn order(mut self, on: usize, after: u64, order: Order) -> Self {
+        let nodes = self.topology.nodes.len();
+        let agents = self.agents.get_or_insert_with(|| vec![Script::default(); nodes]);
+        agents[on].acts.push((ms(after), Act::Order(order)));
         self
     }
     pub fn fault(mut self, from: u64, lasts: Option<u64>, action: Action) -> Self {
@@ -451,7 +491,12 @@ impl Plan {
         self
     }
     pub fn world<const S: bool>(self) -> World<Parrot<S>, Scribe> {
-        let services = vec![ServiceSpec { replicas: self.replicas, configs: self.scripts }];
+        let mut services = vec![ServiceSpec { replicas: self.replicas, configs: self.scripts }];
+        let agents = self.agents.map(|configs| {
+            services.push(ServiceSpec { replicas: (0..configs.len()).map(NodeId::from).collect(), configs });
+            AGENTS
+        });
+        let spare = self.spare;
         let config = WorldConfig {
             topology: self.topology,
             services,
@@ -460,6 +505,8 @@ impl Plan {
             seed: self.seed,
             end: self.end,
             observe_every: self.observe_every,
+            agents,
+            spare: Some(Box::new(move |_, _, _| spare.clone())),
         };
         World::new(config, self.scribe)
     }
@@ -503,6 +550,10 @@ pub fn heard<const S: bool>(world: &World<Parrot<S>, Scribe>, on: u32) -> Vec<He
 }
 pub fn words<const S: bool>(world: &World<Parrot<S>, Scribe>, on: u32) -> Vec<u64> {
     world.replicas().service(BOARD).machine(NodeId(on)).expect("it runs").words()
+}
+/// What the agent of a machine heard, in order.
+pub fn agent_heard<const S: bool>(world: &World<Parrot<S>, Scribe>, on: u32) -> Vec<Heard> {
+    world.replicas().service(AGENTS).machine(NodeId(on)).expect("it runs").all()
 }
 pub fn up<const S: bool>(world: &World<Parrot<S>, Scribe>, on: u32) -> bool {
     world.replicas().service(BOARD).up(NodeId(on))

@@ -5,4 +5,5 @@ mod faults;
 mod kit;
 mod machines;
 mod network;
+mod orders;
 mod sessions;

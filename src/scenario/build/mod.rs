@@ -2,7 +2,9 @@
 
 mod expect;
 mod placement;
+mod power;
 mod protocols;
+mod reorganise;
 mod services;
 mod sites;
 mod targets;
@@ -35,6 +37,7 @@ pub struct Builder<'a> {
 pub struct Built {
     pub topology: Topology,
     pub services: Vec<Service>,
+    pub reorganisation: Option<reorganise::Whole>,
     pub protocols: Vec<Protocol>,
     pub loads: Vec<Load>,
     pub timeline: Vec<Fault>,
@@ -48,13 +51,14 @@ pub fn build(root: &Item, problems: &mut Problems) -> Built {
     let mut builder = Builder { root, problems, topology, services: Vec::new(), duration: root.time("duration") };
     builder.span();
     builder.services = services::build(&mut builder);
-    let protocols = protocols::build(&mut builder);
+    let reorganisation = reorganise::build(&mut builder);
+    let protocols = protocols::build(&mut builder, reorganisation.as_ref());
     let mut loads = workload::build(&mut builder);
     let timeline = timeline::build(&mut builder, &mut loads);
     let failures = timeline::failures(&mut builder);
     let expectations = expect::build(&mut builder, &protocols);
     let Builder { topology, services, .. } = builder;
-    Built { topology, services, protocols, loads, timeline, failures, expectations }
+    Built { topology, services, reorganisation, protocols, loads, timeline, failures, expectations }
 }
 
 impl Builder<'_> {

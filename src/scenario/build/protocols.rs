@@ -1,6 +1,6 @@
 //! Protocols and their options.
 
-use super::Builder;
+use super::{Builder, reorganise};
 use crate::protocols::optimistic::{Ack, MergePolicy, Options, ReadLevel};
 use crate::protocols::raft::AfterDiskLoss;
 use crate::protocols::{dynamic_voting, lazy_consensus, omnipaxos, raft, static_primary, viewstamped};
@@ -9,7 +9,7 @@ use crate::scenario::{Kind, Protocol};
 use crate::time::Duration;
 use crate::workload::Application;
 
-pub fn build(builder: &mut Builder<'_>) -> Vec<Protocol> {
+pub fn build(builder: &mut Builder<'_>, whole: Option<&reorganise::Whole>) -> Vec<Protocol> {
     let root = builder.root;
     let mut protocols = Vec::new();
     for (label, item) in root.get("protocols").map_or(&[][..], Item::fields) {
@@ -26,7 +26,8 @@ pub fn build(builder: &mut Builder<'_>) -> Vec<Protocol> {
             "dynamic-voting" => Kind::DynamicVoting(dynamic_voting(builder, item)),
             _ => continue,
         };
-        protocols.push(Protocol { label: label.clone(), kind });
+        let policy = reorganise::of_protocol(builder, item, whole);
+        protocols.push(Protocol { label: label.clone(), kind, policy });
     }
     protocols
 }

@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::{power, reorganise};
 use crate::id::{DcId, NodeId};
 use crate::scenario::diagnostics::{Problems, nearest, quote};
 use crate::scenario::item::Item;
 use crate::time::Duration;
 use crate::world::regions;
 use crate::world::topology::{DataCenter, Node, Path, Topology};
+
+/// How long a machine takes to shut down (judgement).
+const SHUTDOWN: Duration = Duration::from_secs(30);
 
 /// Nodes of a scenario, at most.
 const MOST_NODES: usize = 10_000;
@@ -18,7 +22,8 @@ type Regions = Vec<Option<String>>;
 pub fn build(root: &Item, problems: &mut Problems) -> Topology {
     let empty = Topology { data_centers: Vec::new(), nodes: Vec::new(), paths: Vec::new(), overrides: BTreeMap::new() };
     let Some(item) = root.get("topology") else { return empty };
-    let mut work = Work { topology: empty, regions: Vec::new(), problems };
+    let measured = reorganise::whole(root).is_some();
+    let mut work = Work { topology: empty, regions: Vec::new(), measured, problems };
     work.sites(item);
     work.paths(item);
     work.links(item.list("links"));
@@ -28,6 +33,8 @@ pub fn build(root: &Item, problems: &mut Problems) -> Topology {
 struct Work<'a> {
     topology: Topology,
     regions: Regions,
+    /// Energy is measured.
+    measured: bool,
     problems: &'a mut Problems,
 }
 
@@ -49,6 +56,7 @@ impl Work<'_> {
                 latitude,
                 longitude,
                 nodes: (first..self.topology.nodes.len()).map(NodeId::from).collect(),
+                pue: 1.0,
             });
             self.regions.push(site.text("region").map(str::to_owned));
         }
@@ -98,6 +106,8 @@ impl Work<'_> {
                 queue: whole("queue").and_then(|queue| u32::try_from(queue).ok()).unwrap_or(0),
                 fsync: time("fsync"),
                 boot: time("boot"),
+                shutdown: SHUTDOWN,
+                power: self.measured.then(|| power::of(item("power"))),
                 exponential_service: common.and_then(|item| item.text("service_time")) == Some("exponential"),
                 message_cost: time("message_cost"),
             });

@@ -5,6 +5,7 @@
 
 pub mod load;
 pub mod protocols;
+pub mod reorganise;
 pub mod services;
 pub mod timeline;
 pub mod topology;
@@ -34,7 +35,7 @@ impl Grade {
 }
 
 /// What may stand at a place.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Shape {
     Flag,
     Whole {
@@ -94,7 +95,7 @@ pub enum Shape {
 }
 
 /// What holds if a field is left out.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Default {
     /// It must be there.
     Required,
@@ -106,7 +107,7 @@ pub enum Default {
     Derived(&'static str),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Field {
     pub name: &'static str,
     pub shape: Shape,
@@ -221,6 +222,12 @@ pub static SCENARIO: Record = Record {
             "Labels, and the protocol under each.",
         ),
         need("workload", load::WORKLOAD, "Who asks what, from where, how often."),
+        may(
+            "reorganise",
+            reorganise::REORGANISE,
+            "`off`",
+            "Services lend, borrow and move machines. Energy is measured in scenarios that have it.",
+        ),
         plain("timeline", timeline::TIMELINE, "[]", "What happens when. It may be unsorted."),
         plain("failures", timeline::FAILURES, "[]", "Failures at random, beside the timeline."),
         plain("expect", load::EXPECTATIONS, "[]", "What the results must show; a run that does not exits with 1."),

@@ -1,5 +1,6 @@
 //! Fields of `protocols`, by kind.
 
+use super::reorganise::OWN;
 use super::{Field, Grade, Record, Shape, TIME, derived, graded, need};
 
 pub const KINDS: &[&Record] =
@@ -108,7 +109,7 @@ const OPTIMISTIC_LIMITS: &[Field] = &[
 static OPTIMISTIC: Record = Record {
     name: "optimistic",
     says: "Optimistic primary-backup: serves with whoever is there, and merges afterwards.",
-    parts: &[OPTIMISTIC_TIMES, OPTIMISTIC_POLICIES, OPTIMISTIC_LIMITS],
+    parts: &[OPTIMISTIC_TIMES, OPTIMISTIC_POLICIES, OPTIMISTIC_LIMITS, &[OWN]],
     choice: None,
 };
 
@@ -152,99 +153,117 @@ const AFTER_DISK_LOSS: Field = graded(
 static RAFT: Record = Record {
     name: "raft",
     says: "Raft: a majority elects a leader and commits.",
-    parts: &[&[
-        graded(
-            "election_timeout",
-            ELECTION_RANGE,
-            "\"3s\"",
-            "Silence after which a follower stands for election: uniform in [this, twice this), or in [lowest, highest).",
-            Grade::J,
-            SUITED,
-        ),
-        suited("heartbeat", "\"300ms\"", "Between two heartbeats of a leader."),
-        TICK,
-        graded("pre_vote", Shape::Flag, "true", "Ask before raising the term.", Grade::J, PAPER),
-        graded("check_quorum", Shape::Flag, "true", "A leader that hears no majority steps down.", Grade::J, PAPER),
-        graded(
-            "reads",
-            Shape::OneOf(&[
-                ("read-index", "the leader asks a majority whether it still leads: linearizable"),
-                (
-                    "lease",
-                    "the leader trusts that it is heard, as it last checked for a quorum: may be stale after a cut",
-                ),
-            ]),
-            "\"read-index\"",
-            "How reads are answered.",
-            Grade::J,
-            PAPER,
-        ),
-        AFTER_DISK_LOSS,
-        SNAPSHOT,
-    ]],
+    parts: &[
+        &[
+            graded(
+                "election_timeout",
+                ELECTION_RANGE,
+                "\"3s\"",
+                "Silence after which a follower stands for election: uniform in [this, twice this), or in [lowest, highest).",
+                Grade::J,
+                SUITED,
+            ),
+            suited("heartbeat", "\"300ms\"", "Between two heartbeats of a leader."),
+            TICK,
+            graded("pre_vote", Shape::Flag, "true", "Ask before raising the term.", Grade::J, PAPER),
+            graded("check_quorum", Shape::Flag, "true", "A leader that hears no majority steps down.", Grade::J, PAPER),
+            graded(
+                "reads",
+                Shape::OneOf(&[
+                    ("read-index", "the leader asks a majority whether it still leads: linearizable"),
+                    (
+                        "lease",
+                        "the leader trusts that it is heard, as it last checked for a quorum: may be stale after a cut",
+                    ),
+                ]),
+                "\"read-index\"",
+                "How reads are answered.",
+                Grade::J,
+                PAPER,
+            ),
+            AFTER_DISK_LOSS,
+            SNAPSHOT,
+        ],
+        &[OWN],
+    ],
     choice: None,
 };
 static OMNIPAXOS: Record = Record {
     name: "omnipaxos",
     says: "Omni-Paxos: a majority, with a leader chosen by who is connected to a quorum.",
-    parts: &[&[
-        suited(
-            "election_timeout",
-            "\"3s\"",
-            "Length of a round of heartbeats; who is silent for one is taken for dead.",
-        ),
-        TICK,
-        graded(
-            "reads",
-            Shape::OneOf(&[
-                ("log", "ordered in the log like writes: linearizable"),
-                ("leader", "from whoever believes to lead: may be stale"),
-            ]),
-            "\"log\"",
-            "How reads are answered.",
-            Grade::J,
-            PAPER,
-        ),
-        AFTER_DISK_LOSS,
-        SNAPSHOT,
-    ]],
+    parts: &[
+        &[
+            suited(
+                "election_timeout",
+                "\"3s\"",
+                "Length of a round of heartbeats; who is silent for one is taken for dead.",
+            ),
+            TICK,
+            graded(
+                "reads",
+                Shape::OneOf(&[
+                    ("log", "ordered in the log like writes: linearizable"),
+                    ("leader", "from whoever believes to lead: may be stale"),
+                ]),
+                "\"log\"",
+                "How reads are answered.",
+                Grade::J,
+                PAPER,
+            ),
+            AFTER_DISK_LOSS,
+            SNAPSHOT,
+        ],
+        &[OWN],
+    ],
     choice: None,
 };
 static VIEWSTAMPED: Record = Record {
     name: "viewstamped",
     says: "Viewstamped Replication: a majority, with a primary that rotates by view number.",
-    parts: &[&[
-        suited("election_timeout", "\"3s\"", "Silence of the primary after which a backup starts a view change."),
-        suited("heartbeat", "\"300ms\"", "An idle primary sends its commit number this often."),
-        SNAPSHOT,
-    ]],
+    parts: &[
+        &[
+            suited("election_timeout", "\"3s\"", "Silence of the primary after which a backup starts a view change."),
+            suited("heartbeat", "\"300ms\"", "An idle primary sends its commit number this often."),
+            SNAPSHOT,
+        ],
+        &[OWN],
+    ],
     choice: None,
 };
 static STATIC_PRIMARY: Record = Record {
     name: "static-primary",
     says: "The first replica by placement is primary for ever; a write waits for every replica.",
-    parts: &[&[suited("heartbeat", "\"300ms\"", "The primary repeats what is not acknowledged this often."), SNAPSHOT]],
+    parts: &[
+        &[suited("heartbeat", "\"300ms\"", "The primary repeats what is not acknowledged this often."), SNAPSHOT],
+        &[OWN],
+    ],
     choice: None,
 };
 static LAZY_CONSENSUS: Record = Record {
     name: "lazy-consensus",
     says: "Semi-passive replication: a rotating coordinator computes an update only when it proposes it; a majority decides.",
-    parts: &[&[
-        suited("heartbeat", "\"500ms\"", "Between two heartbeats of the failure detector."),
-        suited("suspect_after", "\"3s\"", "Silence after which a process is suspected."),
-        SNAPSHOT,
-    ]],
+    parts: &[
+        &[
+            suited("heartbeat", "\"500ms\"", "Between two heartbeats of the failure detector."),
+            suited("suspect_after", "\"3s\"", "Silence after which a process is suspected."),
+            SNAPSHOT,
+        ],
+        &[OWN],
+    ],
     choice: None,
 };
 static DYNAMIC_VOTING: Record = Record {
     name: "dynamic-voting",
     says: "A majority of the last view that had one; of an even split, the side of the distinguished site.",
-    parts: &[&[
-        suited("heartbeat", "\"500ms\"", "Between two heartbeats."),
-        suited("suspect_after", "\"3s\"", "Silence after which a member is suspected."),
-        suited("stable_after", "\"600ms\"", "How long a wish for another view must last before it is proposed."),
-        suited("view_deadline", "\"800ms\"", "For a view change, plus the largest round trip."),
-        SNAPSHOT,
-    ]],
+    parts: &[
+        &[
+            suited("heartbeat", "\"500ms\"", "Between two heartbeats."),
+            suited("suspect_after", "\"3s\"", "Silence after which a member is suspected."),
+            suited("stable_after", "\"600ms\"", "How long a wish for another view must last before it is proposed."),
+            suited("view_deadline", "\"800ms\"", "For a view change, plus the largest round trip."),
+            SNAPSHOT,
+        ],
+        &[OWN],
+    ],
     choice: None,
 };
