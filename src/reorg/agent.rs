@@ -128,7 +128,7 @@ impl Agent {
         self.measure(survey, now);
         self.end_leases(now, cx);
         self.evidence = self.sight.evidence(now);
-        self.class = self.evidence.class(self.policy().disaster_after);
+        self.class = self.evidence.class(self.sight.site_silent_after(), self.policy().disaster_after);
         if self.class.suspends_saving() {
             self.calm_since = now;
         }

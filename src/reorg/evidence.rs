@@ -10,7 +10,7 @@ pub enum Class {
     Calm,
     /// Machines are silent whose sites are alive.
     NodeFailure,
-    /// One site is silent, and all others agree.
+    /// One site is silent, and all others agree; sites that fell silent before it are given up.
     DataCenterDisaster(DcId),
     /// Several sites are silent, or witnesses disagree, or there is none.
     SuspectedPartition,
@@ -50,14 +50,23 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    pub fn class(&self, disaster_after: Duration) -> Class {
-        match *self.silent_sites.as_slice() {
-            [] if self.silent_nodes.is_empty() => Class::Calm,
-            [] => Class::NodeFailure,
-            [(site, _)] if self.differ.is_empty() && !self.agree.is_empty() => Class::DataCenterDisaster(site),
-            // The youngest silence counts: what has just begun may yet be a partition.
-            ref sites if sites.iter().all(|&(_, since)| since > disaster_after) => Class::Disaster,
-            _ => Class::SuspectedPartition,
+    /// What seems to have happened. Sites that fell silent within `window` of each other did so by one cause: one
+    /// alone is a disaster there, if the others agree; several are a partition, until that has lasted so long
+    /// that it makes no difference.
+    pub fn class(&self, window: Duration, disaster_after: Duration) -> Class {
+        let mut sites = self.silent_sites.clone();
+        sites.sort_unstable_by_key(|&(site, since)| (since, site));
+        let causes: Vec<&[(DcId, Duration)]> =
+            sites.chunk_by(|&(_, later), &(_, earlier)| earlier.saturating_sub(later) <= window).collect();
+        let has_witnesses = self.differ.is_empty() && !self.agree.is_empty();
+        let lasts = |cause: &[(DcId, Duration)]| cause.iter().all(|&(_, since)| since > disaster_after);
+        let is_clear = |cause: &&[(DcId, Duration)]| (cause.len() == 1 && has_witnesses) || lasts(cause);
+        match causes.first() {
+            None if self.silent_nodes.is_empty() => Class::Calm,
+            None => Class::NodeFailure,
+            Some(_) if !causes.iter().all(is_clear) => Class::SuspectedPartition,
+            Some([(site, _)]) if has_witnesses => Class::DataCenterDisaster(*site),
+            Some(_) => Class::Disaster,
         }
     }
 }
@@ -79,15 +88,31 @@ mod tests {
 
     #[test]
     fn the_table_of_the_specification() {
-        let class = |evidence: Evidence| evidence.class(Duration::from_secs(300));
+        let class = |evidence: Evidence| evidence.class(Duration::from_secs(10), Duration::from_secs(300));
         assert_eq!(class(evidence(&[], &[], &[], &[])), Class::Calm);
         assert_eq!(class(evidence(&[], &[], &[], &[7])), Class::NodeFailure, "its site is alive");
         assert_eq!(class(evidence(&[(2, 5)], &[1, 3], &[], &[])), Class::DataCenterDisaster(DcId(2)));
         assert_eq!(class(evidence(&[(2, 5)], &[1], &[3], &[])), Class::SuspectedPartition, "a witness differs");
         assert_eq!(class(evidence(&[(2, 5)], &[], &[], &[])), Class::SuspectedPartition, "no witness");
         assert_eq!(class(evidence(&[(2, 5), (3, 5)], &[1], &[], &[])), Class::SuspectedPartition);
-        assert_eq!(class(evidence(&[(2, 301), (3, 301)], &[1], &[], &[])), Class::Disaster);
-        assert_eq!(class(evidence(&[(2, 301), (3, 5)], &[1], &[], &[])), Class::SuspectedPartition);
-        assert_eq!(evidence(&[(2, 301)], &[], &[], &[]).class(DAY), Class::SuspectedPartition);
+        assert_eq!(class(evidence(&[(2, 301), (3, 305)], &[1], &[], &[])), Class::Disaster);
+        assert_eq!(class(evidence(&[(2, 305), (3, 299)], &[1], &[], &[])), Class::SuspectedPartition);
+    }
+
+    #[test]
+    fn what_fell_silent_at_different_times_has_different_causes() {
+        let class = |evidence: Evidence| evidence.class(Duration::from_secs(10), Duration::from_secs(300));
+        let second = Class::DataCenterDisaster(DcId(3));
+        assert_eq!(class(evidence(&[(2, 60), (3, 5)], &[1], &[], &[])), second, "one disaster after the other");
+        assert_eq!(class(evidence(&[(1, 60), (2, 60), (3, 5)], &[4], &[], &[])), Class::SuspectedPartition);
+        assert_eq!(class(evidence(&[(1, 400), (2, 400), (3, 5)], &[4], &[], &[])), second);
+        assert_eq!(class(evidence(&[(1, 400), (2, 400), (3, 5)], &[4], &[5], &[])), Class::SuspectedPartition);
+    }
+
+    #[test]
+    fn without_witnesses_only_time_tells() {
+        let silent = evidence(&[(2, 301)], &[], &[], &[]);
+        assert_eq!(silent.class(Duration::from_secs(10), DAY), Class::SuspectedPartition);
+        assert_eq!(silent.class(Duration::from_secs(10), Duration::from_secs(300)), Class::Disaster);
     }
 }

@@ -188,7 +188,7 @@ impl Manager {
 
     fn note_missing(&mut self, out: &Outlook<'_>) {
         let now = out.now;
-        let silent = |node: NodeId| !out.status().members.contains(&node) && out.sight.is_silent(node, now);
+        let silent = |node: NodeId| out.sight.is_silent(node, now);
         self.missing.retain(|node, _| out.set().contains(node) && silent(*node));
         for &node in out.set().iter().filter(|&&node| silent(node)) {
             self.missing.entry(node).or_insert(now);

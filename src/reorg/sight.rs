@@ -61,7 +61,7 @@ impl Sight {
     }
 
     /// A steward may fail, and another take over, before its site counts as silent.
-    fn site_silent_after(&self) -> Duration {
+    pub fn site_silent_after(&self) -> Duration {
         (self.policy.silent_after + self.policy.advertise).saturating_mul(2)
     }
 
