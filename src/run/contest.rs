@@ -100,14 +100,12 @@ fn optimistic_config(
         .zip(&members)
         .map(|(place, &node)| optimistic::Peer { node, data_center: topology.site_of(node), priority: count - place })
         .collect();
-    let mut replica_set = members;
-    replica_set.sort_unstable();
     let has_defect = probe.broken.is_empty() || probe.broken.contains(&me);
     optimistic::Config {
         options: options.clone(),
         me,
         directory,
-        replica_set: probe.replica_set.clone().unwrap_or(replica_set),
+        replica_set: probe.replica_set.clone().unwrap_or(members),
         round_trip_max,
         mutation: probe.mutation.filter(|_| has_defect),
     }
