@@ -282,7 +282,12 @@ pub struct Status {
     pub view: Option<(u64, NodeId, u64)>,
     /// Members of the installed view, ascending.
     pub members: Vec<NodeId>,
+    /// Those who are to replicate: in order of preference, the preferred primary first, where the protocol keeps
+    /// an order; else ascending.
     pub replica_set: Vec<NodeId>,
+    /// Replicas that durably hold all that was acknowledged, this one among them if it does, ascending. Only a
+    /// replica that serves knows of others. A protocol that cannot tell names its members.
+    pub synced: Vec<NodeId>,
     /// The end of the history, durable or not; for protocols of one history, of what is committed and applied.
     pub tip: Tip,
     /// Accepts writes as primary now: installed, up, not frozen.
@@ -308,6 +313,7 @@ impl Status {
             role,
             view: Some(view),
             replica_set: members.clone(),
+            synced: members.clone(),
             members,
             tip,
             serving: role == Role::Leading,

@@ -543,6 +543,9 @@ impl Manager {
                 cx.send(offer.node, Message::Decline { search: need.search, service: self.service });
             }
         }
+        if let Some(offer) = best {
+            decided("take in", self.service, vec![offer.node], out, cx);
+        }
         let Some(offer) = best else {
             self.failures = (self.failures + 1).min(8);
             self.quiet_until = out.now + PAUSE;
@@ -641,7 +644,7 @@ impl Manager {
                 }
                 if !out.set().contains(&node) {
                     self.ask(asked, with(out.set(), node, goal.instead_of), out, cx);
-                } else if out.status().members.contains(&node) && !out.status().changing {
+                } else if out.status().synced.contains(&node) && !out.status().changing {
                     let old = goal.instead_of?;
                     // What happened meanwhile may have made the old one dear.
                     let holds = !out.policy().constraints.suspend || !out.class.suspends_saving();
@@ -679,7 +682,7 @@ impl Manager {
 
     /// Whether this service objects to a machine's sleep (C4): it holds one of its last copies.
     pub fn objects_to_sleep_of(&self, node: NodeId, out: &Outlook<'_>) -> bool {
-        let others = out.status().members.iter().filter(|&&one| one != node);
+        let others = out.status().synced.iter().filter(|&&one| one != node);
         let awake = others.filter(|&&one| one == out.me() || matches!(out.sight.life(one, out.now), Life::Awake(_)));
         out.set().contains(&node) && awake.count() < out.policy().next_degree.max(1)
     }
