@@ -277,7 +277,7 @@ impl Agent {
 
     /// Offers a place, if there is room.
     fn bid(&mut self, need: &Need, cx: &mut Cx<'_>) {
-        if self.own.seat(need.service).is_some() || self.yawn.is_gone() {
+        if self.own.seat(need.service).is_some() != need.takes_lead || self.yawn.is_gone() {
             return;
         }
         if self.yawn.plan() == Plan::Empty && need.urgency == Urgency::Saving {
@@ -381,7 +381,7 @@ impl Agent {
         }
         // One that is about to be taken in by a newer manager is not for the old one to stop.
         if !replicas.contains(&self.me()) && self.is_stranger(service, Some(epoch)) {
-            self.lending.settle(service);
+            self.lending.end(service);
             cx.effects.push(Effect::Order(Order::Stop { service }));
         }
     }

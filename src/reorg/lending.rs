@@ -20,6 +20,8 @@ struct Lease {
     until: LocalTime,
     /// The replica runs here.
     started: bool,
+    /// It is a member: nothing is to be renewed. What it was promised counts on until it shows as load.
+    settled: bool,
 }
 
 /// The leases of one machine, at most one a service.
@@ -56,9 +58,8 @@ impl Lending {
             Urgency::Disaster | Urgency::LoneSurvivor => u32::MAX,
             _ => (policy.high * FILL * 1_000.0) as u32,
         };
-        if let Some(lease) = self.leases.get(&need.service).filter(|lease| lease.started) {
+        if self.leases.get(&need.service).is_some_and(|lease| lease.started) {
             // Another manager of the service holds this place already.
-            debug_assert!(lease.search != need.search);
             return None;
         }
         let claim = need.claim();
@@ -80,7 +81,8 @@ impl Lending {
             self.leases.remove(service);
         }
         let until = now + policy.lease;
-        self.leases.insert(need.service, Lease { search: need.search, claim, load: newcomer, until, started: false });
+        let lease = Lease { search: need.search, claim, load: newcomer, until, started: false, settled: false };
+        self.leases.insert(need.service, lease);
         Some(Bid { load: after, displaced })
     }
 
@@ -104,13 +106,20 @@ impl Lending {
     }
 
     pub fn renew(&mut self, service: ServiceId, policy: &Policy, now: LocalTime) {
-        if let Some(lease) = self.leases.get_mut(&service) {
+        if let Some(lease) = self.leases.get_mut(&service).filter(|lease| !lease.settled) {
             lease.until = now + policy.lease;
         }
     }
 
-    /// The replica became a member, or is gone: it needs no lease.
+    /// The replica became a member.
     pub fn settle(&mut self, service: ServiceId) {
+        if let Some(lease) = self.leases.get_mut(&service).filter(|lease| lease.started) {
+            lease.settled = true;
+        }
+    }
+
+    /// The replica is gone.
+    pub fn end(&mut self, service: ServiceId) {
         self.leases.remove(&service);
     }
 
@@ -145,7 +154,16 @@ mod tests {
 
     fn need(service: u32, urgency: Urgency, degree: usize, rate: u64) -> Need {
         let search = Search { manager: NodeId(service), number: 1 };
-        Need { search, service: ServiceId(service), urgency, degree, except: Vec::new(), rate, bytes: 0 }
+        Need {
+            search,
+            service: ServiceId(service),
+            urgency,
+            degree,
+            except: Vec::new(),
+            takes_lead: false,
+            rate,
+            bytes: 0,
+        }
     }
 
     /// A machine of 1,000 operations a second that carries 100: there is room for 530 more.

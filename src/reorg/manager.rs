@@ -80,6 +80,10 @@ impl Outlook<'_> {
     fn cost(&self, load: f64, node: NodeId) -> f64 {
         cost_of_load(load, node, &self.sight.map, self.policy())
     }
+    /// More than counts as hot.
+    fn is_loaded(&self) -> bool {
+        f64::from(self.own.load) / 1_000.0 > self.policy().high
+    }
     /// C5 suspends what would only save or tidy up.
     fn is_settled(&self) -> bool {
         let policy = self.policy();
@@ -100,6 +104,8 @@ pub struct Manager {
     quiet_until: LocalTime,
     /// Searches in a row that found nobody.
     failures: u32,
+    /// This machine is hot, and no member can carry what it does.
+    members_have_no_room: bool,
     /// Requests a second by place, smoothed.
     demand: BTreeMap<DcId, f64>,
     /// The primary would be nearer to its users elsewhere, since when.
@@ -154,6 +160,7 @@ impl Manager {
             recalls: BTreeSet::new(),
             quiet_until: now + PAUSE,
             failures: 0,
+            members_have_no_room: false,
             demand: BTreeMap::new(),
             farther_since: None,
             crowded_since: None,
@@ -356,24 +363,13 @@ impl Manager {
         if !out.is_hot {
             return false;
         }
-        let share = out.own_share();
-        let Some(here) = out.load(out.me()) else { return false };
-        let gain = |&node: &NodeId| {
-            let there = out.load(node)?;
-            let scale =
-                out.sight.map.machines[out.me().index()].capacity / out.sight.map.machines[node.index()].capacity;
-            let before = out.cost(here, out.me()) + out.cost(there, node);
-            let after = out.cost(here - share, out.me()) + out.cost(there + share * scale, node);
-            (before - after > out.policy().epsilon).then_some(before - after)
-        };
-        let members = out.set().iter().copied().filter(|&node| node != out.me());
-        let best = members.filter_map(|node| Some((gain(&node)?, node))).max_by(|a, b| a.0.total_cmp(&b.0));
-        if let Some((_, node)) = best {
-            self.lead("move the primary off a hot machine", node, out, cx);
-            return true;
+        let others: Vec<NodeId> = out.set().iter().copied().filter(|&node| node != out.me()).collect();
+        if !std::mem::take(&mut self.members_have_no_room) {
+            self.find_leader("move the primary off a hot machine", others, out, cx);
+        } else {
+            let (urgency, rate) = (Urgency::Balance, out.rate());
+            self.find("migrate off a hot machine", urgency, Some(out.me()), &others, rate, out, cx);
         }
-        let base: Vec<NodeId> = out.set().iter().copied().filter(|&node| node != out.me()).collect();
-        self.find("migrate off a hot machine", Urgency::Balance, Some(out.me()), &base, out.rate(), out, cx);
         true
     }
 
@@ -408,15 +404,17 @@ impl Manager {
             self.demand.iter().map(|(&place, rate)| rate * trip(place)).sum::<f64>() / total.max(f64::MIN_POSITIVE)
         };
         let here = distance(out.me());
-        let share = out.own_share();
-        let has_room = |node: &NodeId| out.load(*node).is_some_and(|load| load + share <= out.policy().high);
+        // Far enough below what would count as hot that it does not come back.
+        let room = (out.policy().low + out.policy().high) / 2.0;
+        let has_room = |node: &NodeId| out.load(*node).is_some_and(|load| load + out.own_share() <= room);
         let members = out.set().iter().copied().filter(|&node| node != out.me()).filter(has_room);
         let best = members.map(|node| (distance(node), node)).min_by(|a, b| a.0.total_cmp(&b.0));
         let nearer = best.filter(|&(there, _)| here - there > NEARER_MS && there < here * (1.0 - NEARER_BY));
-        if held(&mut self.farther_since, nearer.is_some() && total > 0.0, out.policy().high_for, out.now)
+        if held(&mut self.farther_since, nearer.is_some() && total > 0.0, out.policy().low_for, out.now)
             && let Some((_, node)) = nearer
         {
-            self.lead("move the primary towards its users", node, out, cx);
+            self.farther_since = None;
+            self.find_leader("move the primary towards its users", vec![node], out, cx);
             return true;
         }
         false
@@ -489,6 +487,7 @@ impl Manager {
             except: out.set().to_vec(),
             rate: rate as u64,
             bytes: out.housed.bytes,
+            takes_lead: false,
         });
         let mut farthest = Duration::ZERO;
         for &(_, _, site) in &sites {
@@ -504,6 +503,30 @@ impl Manager {
         cx.set_timer(Timer::Choose(self.service), farthest.saturating_mul(2) + Duration::from_millis(200));
         decided(action, self.service, instead_of.into_iter().collect(), out, cx);
         self.goal = Some(Goal { instead_of, since: out.now, step: Step::Find { need, offers: Vec::new() } });
+    }
+
+    /// Asks members which of them could carry what the primary carries.
+    fn find_leader(&mut self, action: &'static str, members: Vec<NodeId>, out: &Outlook<'_>, cx: &mut Cx<'_>) {
+        self.searches += 1;
+        let need = Rc::new(Need {
+            search: Search { manager: out.me(), number: self.searches },
+            service: self.service,
+            urgency: Urgency::Balance,
+            degree: out.set().len(),
+            except: Vec::new(),
+            rate: out.rate() as u64,
+            bytes: 0,
+            takes_lead: true,
+        });
+        let mut farthest = Duration::ZERO;
+        for &node in &members {
+            let site = out.sight.map.site_of(node);
+            farthest = farthest.max(out.sight.map.one_way(out.sight.site(), site));
+            cx.send(node, Message::Need { need: need.clone(), is_passed_on: true });
+        }
+        cx.set_timer(Timer::Choose(self.service), farthest.saturating_mul(3) + Duration::from_millis(200));
+        decided(action, self.service, members, out, cx);
+        self.goal = Some(Goal { instead_of: None, since: out.now, step: Step::Find { need, offers: Vec::new() } });
     }
 
     /// A machine offers a place.
@@ -522,22 +545,27 @@ impl Manager {
         let Some(Goal { instead_of, since, step: Step::Find { need, offers } }) = self.goal.take() else { return };
         let base: Vec<NodeId> = out.set().iter().copied().filter(|&node| Some(node) != instead_of).collect();
         let worth = |offer: &Offer| {
-            let with: Vec<NodeId> = base.iter().copied().chain([offer.node]).collect();
+            let newcomer = (!need.takes_lead).then_some(offer.node);
+            let with: Vec<NodeId> = base.iter().copied().chain(newcomer).collect();
             let overload = (offer.load - out.policy().high).max(0.0);
             -offer.watts
                 - out.policy().overload_weight * overload * overload
                 - out.policy().violation_weight * f64::from(out.violations(&with))
                 - cost_of_move(need.bytes, out.policy())
         };
-        let free = offers.iter().filter(|offer| !out.set().contains(&offer.node));
+        let free = offers.iter().filter(|offer| out.set().contains(&offer.node) == need.takes_lead);
         let best = free.max_by(|a, b| worth(a).total_cmp(&worth(b)).then(b.node.cmp(&a.node))).copied();
-        // Whoever gives up a place must gain by it; a new replica is needed at any price.
+        // Whoever gives up a place must gain by it; a new replica is needed at any price. That the users are
+        // nearer is a gain that G does not count.
         let today = out.policy().violation_weight * f64::from(out.violations(out.set()));
-        let best = best.filter(|offer| match need.urgency {
-            Urgency::Saving => worth(offer) + today + self.saved_by_leaving(instead_of, out) > out.policy().epsilon,
-            Urgency::Balance => worth(offer) + today + self.relieved_by_leaving(instead_of, out) > out.policy().epsilon,
-            Urgency::Repair | Urgency::Disaster | Urgency::LoneSurvivor => true,
-        });
+        let gain = match need.urgency {
+            Urgency::Saving => today + self.saved_by_leaving(instead_of, out),
+            Urgency::Balance if need.takes_lead && !out.is_loaded() => f64::INFINITY,
+            Urgency::Balance if need.takes_lead => today + self.relieved_by_leaving(Some(out.me()), out),
+            Urgency::Balance => today + self.relieved_by_leaving(instead_of, out),
+            Urgency::Repair | Urgency::Disaster | Urgency::LoneSurvivor => f64::INFINITY,
+        };
+        let best = best.filter(|offer| worth(offer) + gain > out.policy().epsilon);
         for offer in &offers {
             if best.is_none_or(|best| best.node != offer.node) {
                 cx.send(offer.node, Message::Decline { search: need.search, service: self.service });
@@ -546,11 +574,17 @@ impl Manager {
         if let Some(offer) = best {
             decided("take in", self.service, vec![offer.node], out, cx);
         }
+        if let Some(offer) = best.filter(|_| need.takes_lead) {
+            return self.lead("hand over", offer.node, out, cx);
+        }
         let Some(offer) = best else {
+            self.members_have_no_room = need.takes_lead && out.is_loaded();
             self.failures = (self.failures + 1).min(8);
             self.quiet_until = out.now + PAUSE;
             if need.urgency <= Urgency::Balance {
-                self.quiet_until = out.now + out.policy().low_for.scale(1, 4).max(PAUSE);
+                if !self.members_have_no_room {
+                    self.quiet_until = out.now + out.policy().low_for.scale(1, 4).max(PAUSE);
+                }
                 if let Some(node) = instead_of.filter(|_| need.urgency == Urgency::Saving) {
                     cx.send(node, Message::Veto { node, why: "no other machine has room" });
                 }

@@ -115,6 +115,8 @@ pub struct Need {
     pub degree: usize,
     /// Machines that are out of the question.
     pub except: Vec<NodeId>,
+    /// For a machine that holds a replica already: it is to become primary.
+    pub takes_lead: bool,
     /// Client operations a second that the newcomer is to carry.
     pub rate: u64,
     /// Bytes to be moved.
