@@ -53,9 +53,12 @@ impl Lending {
     /// Offers a place to a service, if there is room at this `load`, or weaker claims can make way.
     pub fn bid(&mut self, need: &Need, load: u32, capacity: f64, policy: &Policy, now: LocalTime) -> Option<Bid> {
         let newcomer = (need.rate as f64 / capacity * 1_000.0) as u32;
+        let is_idle = f64::from(load + self.promised()) / 1_000.0 <= policy.low / 2.0;
         let full = match need.urgency {
             // Too much load is better than no replica.
             Urgency::Disaster | Urgency::LoneSurvivor => u32::MAX,
+            // What no machine has room for is best off where it is alone.
+            Urgency::Balance if is_idle => u32::MAX,
             _ => (policy.high * FILL * 1_000.0) as u32,
         };
         if self.leases.get(&need.service).is_some_and(|lease| lease.started) {

@@ -132,6 +132,15 @@ impl Sight {
         self.map.sites[self.site().index()].nodes.iter().copied().filter(|&node| node != self.me)
     }
 
+    /// Machines of the own site that are silent, and were not sent a packet lately: they may be asleep, and those
+    /// who knew it may have forgotten.
+    pub fn perhaps_asleep(&self, now: LocalTime) -> Vec<NodeId> {
+        let again = self.policy.low_for.saturating_mul(2);
+        let was_woken = |node: &NodeId| self.waking.get(node).is_some_and(|&at| now.since(at) < again);
+        let long = |life: Life| matches!(life, Life::Silent(since) if since > self.policy.repair_after);
+        self.neighbours().filter(|&node| long(self.neighbour_life(node, now)) && !was_woken(&node)).collect()
+    }
+
     /// A packet to wake it is on its way.
     pub fn woken(&mut self, node: NodeId, now: LocalTime) {
         self.waking.insert(node, now);
@@ -188,7 +197,8 @@ impl Sight {
         let since = now.since(heard.heard);
         if since <= self.site_silent_after() {
             SiteLife::Heard
-        } else if heard.summary.nodes.iter().all(|(_, life)| *life == Life::Asleep) {
+        } else if !heard.summary.nodes.iter().any(|(_, life)| matches!(life, Life::Awake(_) | Life::Waking)) {
+            // Its last machine said good night; what was silent before is another matter.
             SiteLife::Asleep
         } else {
             SiteLife::Silent(since)

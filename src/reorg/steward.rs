@@ -119,7 +119,16 @@ impl Agent {
             cx.send(node, Message::Roll(roll.clone()));
         }
         self.publish(round, cx);
+        self.call_the_forgotten(cx);
         self.keep_enough_awake(cx);
+    }
+
+    /// A packet does no harm to a machine that is down, and wakes one whose sleep was forgotten.
+    fn call_the_forgotten(&mut self, cx: &mut Cx<'_>) {
+        for node in self.sight.perhaps_asleep(cx.now) {
+            self.sight.woken(node, cx.now);
+            cx.effects.push(Effect::Order(Order::Wake(node)));
+        }
     }
 
     fn publish(&mut self, round: u64, cx: &mut Cx<'_>) {
@@ -160,7 +169,13 @@ impl Agent {
         let mut suited: Vec<(f64, NodeId)> = open.filter_map(|node| Some((after(node)?, node))).collect();
         suited.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let with_room = suited.iter().rev().find(|(load, _)| *load <= room);
-        let emptiest = suited.first().filter(|(load, _)| *load <= room || need.urgency >= Urgency::Disaster);
+        // What no machine has room for is best off where it is alone.
+        let newcomer = |node: NodeId| need.rate as f64 / map.machines[node.index()].capacity;
+        let is_idle = |load: f64, node: NodeId| load - newcomer(node) <= self.policy().low / 2.0;
+        let fits = |load: f64, node: NodeId| {
+            load <= room || need.urgency >= Urgency::Disaster || need.urgency == Urgency::Balance && is_idle(load, node)
+        };
+        let emptiest = suited.first().filter(|&&(load, node)| fits(load, node));
         let picked = if self.policy().save { with_room.or(emptiest) } else { emptiest };
         picked.map(|&(_, node)| node)
     }
