@@ -230,6 +230,27 @@ pub enum Note {
     /// Its disk was lost: it takes part again once it knows what it may have promised.
     Recovering,
     Recovered,
+    /// An agent decided something.
+    Decided(Box<Decision>),
+}
+
+/// A decision of the reorganisation layer, with the evidence that it rests on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// For example `recruit`, `shed`, `sleep`.
+    pub action: &'static str,
+    /// What the agent takes for what happened, or why it acts.
+    pub class: &'static str,
+    pub service: Option<ServiceId>,
+    /// The machines concerned.
+    pub nodes: Vec<NodeId>,
+    /// Sites and machines that are silent.
+    pub silent_sites: Vec<DcId>,
+    pub silent_nodes: Vec<NodeId>,
+    /// Sites that are heard, and do not hear the silent ones either.
+    pub agree: Vec<DcId>,
+    /// Sites that are heard, and hear a silent one.
+    pub differ: Vec<DcId>,
 }
 
 /// Why a machine cannot start from its log.
@@ -261,7 +282,12 @@ pub struct Status {
     pub view: Option<(u64, NodeId, u64)>,
     /// Members of the installed view, ascending.
     pub members: Vec<NodeId>,
+    /// Those who are to replicate: in order of preference, the preferred primary first, where the protocol keeps
+    /// an order; else ascending.
     pub replica_set: Vec<NodeId>,
+    /// Replicas that durably hold all that was acknowledged, this one among them if it does, ascending. Only a
+    /// replica that serves knows of others. A protocol that cannot tell names its members.
+    pub synced: Vec<NodeId>,
     /// The end of the history, durable or not; for protocols of one history, of what is committed and applied.
     pub tip: Tip,
     /// Accepts writes as primary now: installed, up, not frozen.
@@ -287,6 +313,7 @@ impl Status {
             role,
             view: Some(view),
             replica_set: members.clone(),
+            synced: members.clone(),
             members,
             tip,
             serving: role == Role::Leading,

@@ -26,7 +26,8 @@ use crate::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     pub me: NodeId,
-    /// All replicas, this one included, in order of placement: the first is preferred where a choice is free.
+    /// All replicas that the service was installed on, this one included, in order of placement: the first is
+    /// preferred where a choice is free. For a newcomer: those that are to take it in, and not itself.
     pub members: Vec<NodeId>,
     /// The largest round trip between two of them.
     pub round_trip_max: Duration,

@@ -113,6 +113,23 @@ impl<M: Machine> Theatre<M> {
         theatre
     }
 
+    /// A newcomer starts on a machine that had no part in the service: its disk is empty.
+    pub fn arrive(&mut self, config: M::Config) -> NodeId {
+        let node = NodeId::from(self.seats.len());
+        self.seats.push(Seat {
+            config,
+            machine: None,
+            held: false,
+            records: Vec::new(),
+            unsynced: Vec::new(),
+            waiting: Vec::new(),
+            timers: BTreeMap::new(),
+            rng: Stream::new(u64::from(node.0), "theatre", &[]),
+        });
+        self.boot(node);
+        node
+    }
+
     pub fn nodes(&self) -> Vec<NodeId> {
         (0..self.seats.len()).map(NodeId::from).collect()
     }

@@ -68,7 +68,7 @@ pub fn reorganised<M: Machine + 'static>(
     }
     let nodes: Vec<NodeId> = (0..scenario.topology.nodes.len()).map(NodeId::from).collect();
     let agent = |&me: &NodeId| {
-        let config = reorg::Config { me, map: agents.map.clone(), policy: agents.policy.clone() };
+        let config = reorg::Config { me, map: agents.map.clone(), policy: agents.policy.clone(), views: M::VIEWS };
         ResidentConfig::Agent(Rc::new(config))
     };
     let id = ServiceId::from(services.len());

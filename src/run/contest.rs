@@ -120,13 +120,12 @@ fn optimistic_config(
     topology: &Topology,
     probe: &Probe,
 ) -> optimistic::Config {
-    let Group { me, members: mut replica_set, round_trip_max } = group;
+    let Group { me, members: replica_set, round_trip_max } = group;
     let count = directory.len() as u32;
     let directory = (0..count)
         .zip(directory)
         .map(|(place, &node)| optimistic::Peer { node, data_center: topology.site_of(node), priority: count - place })
         .collect();
-    replica_set.sort_unstable();
     let has_defect = probe.broken.is_empty() || probe.broken.contains(&me);
     optimistic::Config {
         options: options.clone(),

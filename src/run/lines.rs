@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::history::{Event, What};
-use crate::id::{NodeId, ServiceId};
+use crate::id::{DcId, NodeId, ServiceId};
 use crate::machine::Note;
 use crate::op::{Answer, Op};
 use crate::time::SimTime;
@@ -106,6 +106,20 @@ impl Lines {
             Note::ViewChange { view } => ("view-change", json!({ "epoch": view })),
             Note::Recovering => ("recovering", json!({})),
             Note::Recovered => ("recovered", json!({})),
+            Note::Decided(decision) => {
+                let sites = |sites: &[DcId]| sites.iter().map(|site| json!(self.names.places[site.index()])).collect();
+                let mut detail = Map::new();
+                detail.insert("action".into(), json!(decision.action));
+                detail.insert("class".into(), json!(decision.class));
+                let service = decision.service.map(|service| self.names.services[service.index()].clone());
+                detail.insert("service".into(), json!(service));
+                detail.insert("nodes".into(), names(&decision.nodes));
+                detail.insert("silent_sites".into(), sites(&decision.silent_sites));
+                detail.insert("silent_nodes".into(), names(&decision.silent_nodes));
+                detail.insert("agree".into(), sites(&decision.agree));
+                detail.insert("differ".into(), sites(&decision.differ));
+                ("decided", Value::Object(detail))
+            }
         };
         let line = json!({
             "t_ns": at.as_nanos(),

@@ -232,6 +232,7 @@ impl<const S: bool> Machine for Parrot<S> {
             view: None,
             members: Vec::new(),
             replica_set: Vec::new(),
+            synced: Vec::new(),
             tip: Tip::default(),
             serving: self.script.serving,
             frozen: false,

@@ -388,6 +388,7 @@ impl Machine for Replica {
             },
             view: self.view(),
             members: ascending(&self.installed.members),
+            synced: ascending(&self.installed.members),
             replica_set: if counts { ascending(&self.config.group.members) } else { Vec::new() },
             tip: self.tip(),
             serving: self.leads(),

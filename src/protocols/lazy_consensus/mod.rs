@@ -357,6 +357,7 @@ impl Machine for Replica {
             },
             view: self.view(),
             replica_set: if fit { members.clone() } else { Vec::new() },
+            synced: members.clone(),
             members,
             tip: self.tip(),
             serving: self.leads(),

@@ -167,11 +167,15 @@ impl Machine for Replica {
 
     fn boot(config: &Self::Config, log: &[Record], cx: &mut Cx<'_>) -> Result<Self, BootError> {
         let initial = Configuration::initial(&config.group.members);
+        let is_newcomer = !config.group.members.contains(&config.group.me);
+        let rejoins = config.options.after_disk_loss == AfterDiskLoss::RejoinEmpty && !is_newcomer;
         let image = match Image::read(initial.clone(), log) {
             Some(image) => image,
-            None if config.options.after_disk_loss == AfterDiskLoss::RejoinEmpty => Image::new(initial, 0, None),
+            None if rejoins => Image::new(initial, 0, None),
             None => {
-                cx.note(Note::SteppedDown { why: "its disk was lost: it takes no part under its old identity" });
+                if !is_newcomer {
+                    cx.note(Note::SteppedDown { why: "its disk was lost: it takes no part under its old identity" });
+                }
                 let nobody = Configuration { id: 0, members: Rc::new([]) };
                 return Ok(Self::out(config, Part::Lost { asked: false }, nobody, cx.rng.bits() | 1));
             }
@@ -210,6 +214,7 @@ impl Machine for Replica {
             },
             view,
             replica_set: members.clone(),
+            synced: members.clone(),
             members,
             tip: self.tip(),
             serving: self.serving(),

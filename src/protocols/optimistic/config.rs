@@ -11,7 +11,8 @@ pub struct Config {
     pub me: NodeId,
     /// All nodes that may ever hold a replica of this service, this one included.
     pub directory: Vec<Peer>,
-    /// The replica set of an empty log.
+    /// The replica set of an empty log, the preferred primary first. For a newcomer, which is to be taken in by
+    /// replicas that are there already: these, and not itself.
     pub replica_set: Vec<NodeId>,
     /// The largest round trip between two nodes of the directory.
     pub round_trip_max: Duration,
@@ -24,7 +25,7 @@ pub struct Config {
 pub struct Peer {
     pub node: NodeId,
     pub data_center: DcId,
-    /// Greater is preferred.
+    /// Among nodes outside of the replica set greater is preferred; within it its order counts.
     pub priority: u32,
 }
 

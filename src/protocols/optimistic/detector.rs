@@ -47,20 +47,62 @@ pub struct Known {
     pub fetching: Option<LocalTime>,
 }
 
-/// The order of leaders: an incumbent of the larger view first, the empty log last.
-pub type Rank = (bool, u32, u64, bool, u32, Reverse<NodeId>);
+/// Of whom nothing is known.
+const NOBODY: &Known = &Known {
+    heard: None,
+    report: None,
+    suspected: false,
+    incarnation: 0,
+    former: None,
+    matched: 0,
+    waiting_since: None,
+    refilled: None,
+    probe: 0,
+    acked: None,
+    hold: Hold { failures: 0, until: None, forget_at: LocalTime::ZERO },
+    branch: None,
+    fetching: None,
+};
+
+/// Nodes of the directory beside those that are known to whom a beacon goes each time, in turn.
+const BEACONS: usize = 8;
+
+/// The order of leaders: an incumbent of the larger view first, the empty log last, else the first in place.
+pub type Rank = (bool, u32, u64, bool, Reverse<u16>, Reverse<NodeId>);
 
 impl Replica {
+    /// Those who are known from the start: the replicas that this one was told of. Of the directory's others it
+    /// keeps nothing before it hears of them, so that what it costs does not grow with the directory.
     pub(super) fn reset_peers(&mut self) {
-        let me = self.me();
-        self.peers = self
-            .config
-            .directory
-            .iter()
-            .map(|peer| peer.node)
-            .filter(|&node| node != me)
-            .map(|node| (node, Known::default()))
-            .collect();
+        self.peers.clear();
+        self.add_peers();
+    }
+
+    /// Replicas and members of the view have a place among the known, whatever happened to that.
+    pub(super) fn add_peers(&mut self) {
+        let members = self.view.iter().flat_map(|view| &view.members);
+        let nodes = self.config.replica_set.iter().chain(&self.log.state().replica_set).chain(members);
+        let me = self.config.me;
+        for &node in nodes.filter(|&&node| node != me) {
+            if !self.peers.contains_key(&node) && self.config.knows(node) {
+                self.peers.insert(node, Known::default());
+            }
+        }
+    }
+
+    /// Whether a node is in the directory.
+    pub(super) fn knows(&self, node: NodeId) -> bool {
+        self.peers.contains_key(&node) || self.config.knows(node)
+    }
+
+    /// What is known of a node.
+    pub(super) fn of(&self, node: NodeId) -> &Known {
+        self.peers.get(&node).unwrap_or(NOBODY)
+    }
+
+    /// What a node said of itself last.
+    pub(super) fn report(&self, node: NodeId) -> Option<&Heartbeat> {
+        self.of(node).report.as_deref()
     }
 
     pub(super) fn known(&mut self, node: NodeId) -> &mut Known {
@@ -141,7 +183,7 @@ impl Replica {
 
     /// Whether this node may lead at all. Held down for its storage it leads on if it leads, and otherwise
     /// only if nobody else could.
-    fn may_lead(&self, now: LocalTime) -> bool {
+    pub(super) fn may_lead(&self, now: LocalTime) -> bool {
         let able = !self.is_listening(now) && !self.is_stuck(now) && self.is_active();
         able && (!self.is_impaired(now) || self.incumbent || !self.hears_a_fit_replica(now))
     }
@@ -149,11 +191,6 @@ impl Replica {
     fn hears_a_fit_replica(&self, now: LocalTime) -> bool {
         let set = &self.log.state().replica_set;
         set.iter().any(|&node| self.mutual(node, now).is_some_and(|report| !report.impaired))
-    }
-
-    /// In the replica set, as far as its own log tells.
-    pub(super) fn is_replica(&self) -> bool {
-        self.log.state().replica_set.contains(&self.me())
     }
 
     /// Taken out of the replica set by an entry that it holds, and done with its duties. One that installed a
@@ -176,7 +213,7 @@ impl Replica {
     }
 
     /// Retired, and nobody calls on it: it follows nobody, so that nobody takes it in again.
-    fn is_dismissed(&self, now: LocalTime) -> bool {
+    pub(super) fn is_dismissed(&self, now: LocalTime) -> bool {
         self.is_retired() && !self.is_invited(now)
     }
 
@@ -197,15 +234,15 @@ impl Replica {
             Some(view) if self.incumbent => (view.members.len() as u32, view.epoch),
             _ => (0, 0),
         };
-        (self.incumbent, members, epoch, !self.log.is_empty(), self.config.priority(self.me()), Reverse(self.me()))
+        (self.incumbent, members, epoch, !self.log.is_empty(), Reverse(self.place()), Reverse(self.me()))
     }
 
-    fn rank_of(&self, node: NodeId, report: &Heartbeat) -> Rank {
+    fn rank_of(node: NodeId, report: &Heartbeat) -> Rank {
         let (members, epoch) = match report.view {
             Some(view) if report.incumbent => (report.members, view.epoch),
             _ => (0, 0),
         };
-        (report.incumbent, members, epoch, report.tip.length > 0, self.config.priority(node), Reverse(node))
+        (report.incumbent, members, epoch, report.tip.length > 0, Reverse(report.place), Reverse(node))
     }
 
     fn choose_candidate(&mut self, cx: &mut Cx<'_>) {
@@ -217,7 +254,7 @@ impl Replica {
             .keys()
             .filter_map(|&node| {
                 let report = self.mutual(node, now)?;
-                (report.candidate == Some(node)).then(|| (self.rank_of(node, report), node))
+                (report.candidate == Some(node)).then(|| (Self::rank_of(node, report), node))
             })
             .filter(|(rank, _)| !may_lead || *rank > own)
             .max();
@@ -239,10 +276,11 @@ impl Replica {
         }
     }
 
-    /// Whom heartbeats go to: the replica set, and whoever else of the directory was heard lately.
+    /// Whom heartbeats go to: the replica set, and whoever else of the directory was heard lately. A newcomer
+    /// tells the replicas that it was told of.
     fn audience(&self, now: LocalTime) -> Vec<NodeId> {
         let set = &self.log.state().replica_set;
-        let is_active = self.is_active();
+        let is_active = self.is_active() || self.is_blank();
         let lately = self.lately();
         let own_set_only = self.mutated(Mutation::HeartbeatOwnSetOnly) && is_active;
         self.peers
@@ -266,6 +304,7 @@ impl Replica {
             members: self.view.as_ref().map_or(0, |view| view.members.len() as u32),
             incumbent: self.incumbent,
             candidate: self.candidate,
+            place: self.place(),
             impaired: self.is_impaired(now),
             retired: self.is_retired(),
             trusted: self.peers.keys().copied().filter(|&node| self.trusts(node, now)).collect(),
@@ -286,11 +325,21 @@ impl Replica {
         }
     }
 
+    /// To all who are known, and in turn to the others of the directory: to so many each time that the cost
+    /// does not grow with it.
     pub(super) fn say_beacon(&mut self, cx: &mut Cx<'_>) {
         let Some(view) = self.view_id() else { return };
         let replica_set: Rc<[NodeId]> = self.log.state().replica_set.clone().into();
         let tip = self.durable_tip();
-        let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
+        let (me, directory) = (self.me(), &self.config.directory);
+        let from = self.beacons as usize % directory.len().max(1);
+        let in_turn = directory[from..].iter().chain(&directory[..from]).map(|peer| peer.node);
+        let strangers = in_turn.filter(|node| *node != me && !self.peers.contains_key(node)).take(BEACONS);
+        let nodes: Vec<NodeId> = self.peers.keys().copied().chain(strangers).collect();
+        if let Some(next) = nodes.get(self.peers.len()..).and_then(<[_]>::last) {
+            let last = directory.iter().position(|peer| peer.node == *next);
+            self.beacons = last.map_or(0, |at| at as u32 + 1);
+        }
         for node in nodes {
             cx.send(node, Message::Beacon { view, tip, replica_set: replica_set.clone() });
         }
@@ -344,7 +393,7 @@ impl Replica {
         let view_ok = beat.view.is_none_or(|view| view.epoch > 0 && view.epoch < self.options().epoch_max);
         let claim_ok = !beat.incumbent || beat.view.is_some_and(|view| view.coordinator == from);
         let size_ok = beat.members as usize <= self.config.directory.len();
-        view_ok && claim_ok && size_ok && beat.candidate.is_none_or(|node| self.config.knows(node))
+        view_ok && claim_ok && size_ok && beat.candidate.is_none_or(|node| self.knows(node))
     }
 
     /// How far this node holds its candidate's chain beside its own.

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::entry::{Cell, Data, Effect, Entry, Executed, Journaled, Merge, Reapplied, Segment, Why};
 use super::log::{Chain, Log};
+use super::membership::extend;
 use super::options::MergePolicy;
 use super::state::{Fate, State};
 use crate::id::NodeId;
@@ -105,16 +106,17 @@ fn rank(branches: &[&Chain], tail_rule: bool) -> Vec<(usize, bool)> {
     order.into_iter().map(|x| (x, is_tail(x))).collect()
 }
 
+/// The base's order comes first, then who is in the losers' sets only, in the order of their rank.
 fn union_of_replica_sets(base: &Log, losers: &[&Chain]) -> Vec<NodeId> {
-    let mut union: BTreeSet<NodeId> = base.state().replica_set.iter().copied().collect();
+    let mut union = base.state().replica_set.clone();
     for loser in losers {
         let latest = loser.entries.iter().rev().find_map(|entry| match &entry.data {
             Data::Reconfigure(nodes) => Some(nodes),
             _ => None,
         });
-        union.extend(latest.unwrap_or(&loser.base.state.replica_set));
+        extend(&mut union, latest.unwrap_or(&loser.base.state.replica_set).iter().copied());
     }
-    union.into_iter().collect()
+    union
 }
 
 /// A write of a losing branch.

@@ -59,6 +59,8 @@ pub struct Heartbeat {
     pub incumbent: bool,
     /// Whom the sender follows; `None` while it listens after a boot, or cannot lead and sees no leader.
     pub candidate: Option<NodeId>,
+    /// The sender's place in the order of preference, 0 first.
+    pub place: u16,
     /// The sender's storage failed lately: it follows, and is to be left out of views.
     pub impaired: bool,
     /// The sender was taken out of the replica set and has handed over: its history is no reason to take it in.
@@ -138,6 +140,12 @@ pub enum Message {
     },
     Replicate(Replicate),
     ReplicateAck(ReplicateAck),
+    /// From a primary that stands down to the members of its view, `successor` among them, who holds all that
+    /// it has.
+    TakeOver {
+        view: ViewId,
+        successor: NodeId,
+    },
     /// From a member to its primary: writes that a bad link cut off its log, and that no log accounts for.
     Quarantined {
         view: ViewId,
@@ -182,6 +190,7 @@ impl Message {
             Self::Install { .. } => "Install",
             Self::Replicate(_) => "Replicate",
             Self::ReplicateAck(_) => "ReplicateAck",
+            Self::TakeOver { .. } => "TakeOver",
             Self::Quarantined { .. } => "Quarantined",
         }
     }
@@ -202,6 +211,7 @@ impl Message {
                 64 + entries.iter().map(|entry| u64::from(entry.bytes())).sum::<u64>()
             }
             Self::ReplicateAck(_) => 72,
+            Self::TakeOver { .. } => 40,
             Self::Quarantined { writes, .. } => 40 + writes.iter().map(|one| u64::from(one.bytes())).sum::<u64>(),
         };
         u32::try_from(48 + body).unwrap_or(u32::MAX)

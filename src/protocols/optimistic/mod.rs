@@ -8,7 +8,7 @@
 //! One replica is a [`Replica`], in parts that follow the specification:
 //! `detector` who is heard and whom to follow; `view` view changes without a quorum; `sync` bulk state
 //! outside of them; `replicate` the log's way to the members, acknowledgement and compaction; `serve`
-//! clients, sessions and reads; `disk` the own storage; `quarantine` what a
+//! clients, sessions and reads; `membership` the replica set and who is to lead; `disk` the own storage; `quarantine` what a
 //! bad link cut off; `sanity` local checking and correction, and fault
 //! injection; below them `hold` for how long a failure keeps a node out, and the values `entry`, `log`, `state`, `merge`, `message`.
 
@@ -18,6 +18,7 @@ mod disk;
 pub mod entry;
 mod hold;
 pub mod log;
+mod membership;
 pub mod merge;
 pub mod message;
 pub mod options;
@@ -44,6 +45,7 @@ use self::detector::Known;
 use self::disk::Disk;
 use self::hold::Hold;
 use self::log::Log;
+use self::membership::Wanted;
 use self::message::{Message, View, ViewId};
 use self::quarantine::Aside;
 use self::view::{Change, Frozen, Installing};
@@ -99,6 +101,12 @@ pub struct Replica {
     install_until: LocalTime,
     unsettled_since: Option<LocalTime>,
     epoch_seen: u64,
+    /// The replica set that this primary was asked for, until it is there.
+    wanted: Option<Wanted>,
+    /// Who is to lead instead of this primary, and can.
+    heir: Option<NodeId>,
+    /// Where in the directory the next beacons go, beside those that are known.
+    beacons: u32,
     /// When a leader's beacon last counted this node in, after it was taken out.
     invited: Option<LocalTime>,
     /// Writes that a bad link cut off the log, until some log accounts for them. Durable with the next record
@@ -111,6 +119,8 @@ pub struct Replica {
     confirm_length: Option<u64>,
     /// The largest position that the ack rule covers in this view.
     acked_length: u64,
+    /// Position after which the log is kept for those who were taken out while they were away, as of the last tick.
+    kept: u64,
     probes: u64,
     service: serve::Desk,
     hlc: u64,
@@ -157,7 +167,7 @@ impl Replica {
     }
 
     fn message(&mut self, from: NodeId, message: Message, cx: &mut Cx<'_>) {
-        if !self.config.knows(from) {
+        if !self.knows(from) {
             cx.note(Note::Refused("a message from outside the directory"));
             return;
         }
@@ -172,6 +182,7 @@ impl Replica {
             Message::Install { view, delta } => self.install_received(from, &view, &delta, cx),
             Message::Replicate(replicate) => self.replicate_received(from, &replicate, cx),
             Message::ReplicateAck(ack) => self.replicate_acked(from, ack, cx),
+            Message::TakeOver { view, successor } => self.take_over_asked(from, view, successor, cx),
             Message::Quarantined { view, writes } => self.quarantined(view, &writes, cx),
         }
     }
@@ -199,11 +210,15 @@ impl Replica {
             install_until: LocalTime::ZERO,
             unsettled_since: None,
             epoch_seen: 0,
+            wanted: None,
+            heir: None,
+            beacons: 0,
             invited: None,
             aside: Aside::new(),
             disk: Disk::at(durable),
             confirm_length: None,
             acked_length: 0,
+            kept: 0,
             probes: 0,
             service: serve::Desk::default(),
             hlc,
@@ -229,6 +244,8 @@ impl Replica {
         self.attempts = 0;
         self.unsettled_since = None;
         self.epoch_seen = 0;
+        self.wanted = None;
+        self.heir = None;
         self.invited = None;
         self.confirm_length = None;
         self.acked_length = 0;
@@ -265,7 +282,7 @@ impl Machine for Replica {
             Input::Request { id, request } => self.request(id, request, cx),
             Input::Acknowledged { write } => self.acknowledged_by_client(write),
             Input::Written(id) => self.written(id, cx),
-            Input::Reconfigure(nodes) => self.reconfigure(nodes, cx),
+            Input::Reconfigure(nodes) => self.reconfigure(&nodes, cx),
             Input::LinkUp(_) | Input::LinkDown(_) | Input::Survey(_) | Input::Stray { .. } => {}
         }
     }
@@ -283,6 +300,7 @@ impl Machine for Replica {
             view: self.view(),
             members: self.view.as_ref().map_or_else(Vec::new, |view| view.members.clone()),
             replica_set: self.log.state().replica_set.clone(),
+            synced: self.synced(),
             tip: self.log.tip(),
             serving: self.is_serving(),
             frozen: self.frozen.is_some(),

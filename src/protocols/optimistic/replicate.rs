@@ -168,7 +168,7 @@ impl Replica {
 
     fn send_missing(&self, to: NodeId, cx: &mut Cx<'_>) {
         let chain = self.log.chain();
-        let matched = self.peers[&to].matched;
+        let matched = self.of(to).matched;
         // Of a member that started anew nothing is known: an empty message makes it tell where it is.
         let unknown = matched < self.view_length || matched < chain.base.tip.length;
         let base = if unknown { self.log.length() } else { matched };
@@ -188,7 +188,7 @@ impl Replica {
         let lagging: Vec<NodeId> = self
             .others()
             .into_iter()
-            .filter(|node| self.peers[node].matched < length || self.peers[node].probe < self.probes)
+            .filter(|node| self.of(*node).matched < length || self.of(*node).probe < self.probes)
             .collect();
         if lagging.is_empty() {
             return;
@@ -204,20 +204,31 @@ impl Replica {
 
     /// Whether a member has the view: it acknowledged its entry, or says so after a restart.
     fn has_installed(&self, member: NodeId) -> bool {
-        let known = &self.peers[&member];
+        let known = self.of(member);
         let reports = || known.report.as_ref().is_some_and(|report| report.view == self.view_id());
         known.matched >= self.view_length || reports()
     }
 
     /// The position up to which every member of the view is durable, this node included.
-    fn common_length(&self) -> u64 {
-        self.others().iter().map(|node| self.peers[node].matched).min().unwrap_or(u64::MAX).min(self.disk.durable)
+    pub(super) fn common_length(&self) -> u64 {
+        self.others().iter().map(|node| self.of(*node).matched).min().unwrap_or(u64::MAX).min(self.disk.durable)
+    }
+
+    /// At a primary: the members that durably hold the installed view and all that was acknowledged in it,
+    /// ascending.
+    pub(super) fn synced(&self) -> Vec<NodeId> {
+        if !self.is_serving() {
+            return Vec::new();
+        }
+        let needed = self.acked_length.max(self.view_length);
+        let holds = |node: &NodeId| self.held_length(*node) >= needed;
+        self.view.iter().flat_map(|view| view.members.iter().copied()).filter(holds).collect()
     }
 
     /// The largest position that `copies` members in `sites` data centers hold durably.
     fn copied_length(&self, copies: u16, sites: u16) -> u64 {
         let site = |node| self.config.peer(node).map(|peer| peer.data_center);
-        let mut holders: Vec<_> = self.others().iter().map(|node| (self.peers[node].matched, site(*node))).collect();
+        let mut holders: Vec<_> = self.others().iter().map(|node| (self.of(*node).matched, site(*node))).collect();
         holders.push((self.disk.durable, site(self.me())));
         holders.sort_unstable_by(|a, b| b.cmp(a));
         let mut all_sites: Vec<_> = holders.iter().map(|&(_, site)| site).collect();
@@ -299,8 +310,15 @@ impl Replica {
             self.arm_retransmit(cx);
         }
         self.evict_if_needed(cx);
+        self.kept = self.kept_for_departed(cx);
         self.compact_to(self.floor(), cx);
         self.tell_revoked(cx);
+        self.pursue(cx);
+        if self.has_parked() {
+            // Who was to take over may have failed before it could.
+            self.resume_parked(cx);
+        }
+        self.hand_over_if_due(cx);
     }
 
     /// The position that every member of the replica set, present or not, holds durably: a branch that one of
@@ -310,11 +328,35 @@ impl Replica {
             return 0;
         }
         let set = &self.log.state().replica_set;
-        set.iter().map(|&node| self.held_length(node)).min().unwrap_or(0).min(self.common_length())
+        let held = set.iter().map(|&node| self.held_length(node)).min().unwrap_or(0);
+        held.min(self.common_length()).min(self.kept)
+    }
+
+    /// Who was taken out of the set while it was away may come back with a branch of its own. What it lacks is
+    /// kept as for a replica, so that the branch is merged and not foreign; unless it knows that it was taken
+    /// out, or was erased. The position after which something is kept.
+    fn kept_for_departed(&self, cx: &Cx<'_>) -> u64 {
+        let base = self.log.chain().base.tip.length;
+        let kept = |&(node, removal): &(NodeId, u64)| {
+            let is_done = self.report(node).is_some_and(|report| report.retired || report.tip.length == 0);
+            let held = match self.held_length(node) {
+                0 => base,
+                held => held,
+            };
+            let wanted = !is_done && held >= base && held < removal;
+            (wanted && !self.exceeds_retention(held, cx)).then_some(held)
+        };
+        self.log.state().departed.iter().filter_map(kept).min().unwrap_or(u64::MAX)
+    }
+
+    /// Whether more is retained after a position than is to be.
+    fn exceeds_retention(&self, held: u64, cx: &Cx<'_>) -> bool {
+        let lacks = self.log.length() - held.max(self.log.chain().base.tip.length);
+        lacks > self.options().retain_entries || self.age_after(held, cx) > self.options().retain_age
     }
 
     /// Position up to which a node holds this chain durably, as far as this one knows.
-    fn held_length(&self, node: NodeId) -> u64 {
+    pub(super) fn held_length(&self, node: NodeId) -> u64 {
         if node == self.me() {
             return self.disk.durable;
         }
@@ -341,13 +383,13 @@ impl Replica {
     /// lagging one, and the next only if the rest is too much for that one as well.
     fn evict_if_needed(&mut self, cx: &mut Cx<'_>) {
         let Some(view) = &self.view else { return };
-        let absent = self.log.state().replica_set.iter().copied().filter(|&node| !view.has(node));
+        // A newcomer that is being brought up to date has no history for which anything would be kept.
+        let arrives = |node| self.follows_me(node, cx.now) && self.report(node).is_some_and(|one| one.tip.length == 0);
+        let set = self.log.state().replica_set.iter().copied();
+        let absent = set.filter(|&node| !view.has(node) && !arrives(node));
         let lag = |node: &NodeId| (self.held_length(*node), self.config.priority(*node), *node);
         let Some(evicted) = absent.min_by_key(lag) else { return };
-        let held = self.held_length(evicted);
-        let lacks = self.log.length() - held.max(self.log.chain().base.tip.length);
-        let too_many = lacks > self.options().retain_entries;
-        if !too_many && self.age_after(held, cx) <= self.options().retain_age {
+        if !self.exceeds_retention(self.held_length(evicted), cx) {
             return;
         }
         // What goes into the log is what the log says, and not a state that a fault may have overwritten.
@@ -367,53 +409,6 @@ impl Replica {
             _ => None,
         });
         oldest.map_or(Duration::ZERO, |hlc| Duration::from_nanos(cx.wall.as_nanos().saturating_sub(hlc)))
-    }
-
-    /// The operator, or the reorganiser, asks for another replica set. It must keep someone of the view, who
-    /// holds what was acknowledged.
-    pub(super) fn reconfigure(&mut self, mut nodes: Vec<NodeId>, cx: &mut Cx<'_>) {
-        nodes.sort_unstable();
-        nodes.dedup();
-        let known = nodes.iter().all(|&node| self.config.knows(node));
-        let kept = self.view.as_ref().is_some_and(|view| nodes.iter().any(|&node| view.has(node)));
-        // A view change under way counts on all who were wanted when it began.
-        if !self.is_serving() || self.change.is_some() || !known || !kept {
-            cx.note(Note::Refused("a reconfiguration"));
-            return;
-        }
-        cx.note(Note::ReplicaSet(nodes.clone()));
-        self.append(Data::Reconfigure(nodes), cx);
-        if self.candidate == Some(self.me()) {
-            self.say_beacon(cx);
-        }
-        self.advance(cx);
-    }
-
-    /// Was removed from the replica set, and a member of the view can go on without it.
-    pub(super) fn is_handing_over(&self) -> bool {
-        let set = &self.log.state().replica_set;
-        self.incumbent && !self.is_replica() && self.others().iter().any(|node| set.contains(node))
-    }
-
-    /// A removed primary stands down once every member holds all that it has, with the removal at its end.
-    fn hand_over_if_due(&mut self, cx: &mut Cx<'_>) {
-        if !self.is_handing_over() || !self.service.confirmed || self.common_length() < self.log.length() {
-            return;
-        }
-        if self.log.state().set_length < self.view_length {
-            // It led on in a view of its own since: said again, the removal ends that too. What goes into the
-            // log is what the log says, and not a state that a fault may have overwritten.
-            if !self.log.rebuild() {
-                self.append(Data::Reconfigure(self.log.state().replica_set.clone()), cx);
-            }
-            return;
-        }
-        self.incumbent = false;
-        self.candidate = None;
-        self.change = None;
-        self.turn_away(cx);
-        cx.note(Note::SteppedDown { why: "it was taken out of the replica set" });
-        self.say_heartbeat(cx);
     }
 
     /// Takes over the log's clock, but never further ahead of the own wall clock than the largest skew.

@@ -14,13 +14,15 @@ use crate::id::NodeId;
 use crate::machine::{Corrupt, Note};
 use crate::op::Tip;
 use crate::rng::Stream;
-use crate::time::LocalTime;
+use crate::time::{Duration, LocalTime};
 
 /// Entries whose links are checked at each tick.
 const LINKS_PER_TICK: u64 = 4_096;
 /// Ticks between two scrubs of the state, and how many entries add one more.
 const SCRUB_TICKS: u64 = 4;
 const SCRUB_ENTRIES: u64 = 1_000;
+/// A node outside of the group is forgotten when it was not heard for so long.
+const FORGET_AFTER: Duration = Duration::from_secs(600);
 
 impl Replica {
     pub(super) fn sanity(&mut self, cx: &mut Cx<'_>) {
@@ -69,14 +71,13 @@ impl Replica {
         }
     }
 
-    fn check_peers(&mut self, _now: LocalTime) {
+    fn check_peers(&mut self, now: LocalTime) {
         let me = self.me();
         self.peers.remove(&me);
         let config = self.config.clone();
         self.peers.retain(|&node, _| config.knows(node));
-        for peer in config.directory.iter().filter(|peer| peer.node != me) {
-            self.peers.entry(peer.node).or_default();
-        }
+        self.forget_strangers(now);
+        self.add_peers();
         let (length, probes, epoch_max) = (self.log.length(), self.probes, self.options().epoch_max);
         for (&node, known) in &mut self.peers {
             if known.matched > length {
@@ -93,6 +94,16 @@ impl Replica {
             self.epoch_seen = 0;
         }
         self.attempts = self.attempts.min(3);
+    }
+
+    /// Of those who have no part in this group any more, and were not heard for long, nothing is kept.
+    fn forget_strangers(&mut self, now: LocalTime) {
+        let (set, first, view) = (&self.log.state().replica_set, &self.config.replica_set, &self.view);
+        self.peers.retain(|node, known| {
+            let counts =
+                set.contains(node) || first.contains(node) || view.as_ref().is_some_and(|view| view.has(*node));
+            counts || known.heard.is_some_and(|heard| now.since(heard) <= FORGET_AFTER)
+        });
     }
 
     fn check_change(&mut self, cx: &mut Cx<'_>) {
@@ -157,6 +168,8 @@ impl Replica {
     fn forget_claims(&mut self, cx: &mut Cx<'_>) {
         self.incarnation = cx.rng.bits();
         self.incumbent = false;
+        self.wanted = None;
+        self.heir = None;
         self.change = None;
         self.installing = None;
         self.confirm_length = None;
@@ -374,6 +387,7 @@ fn overwrite_heartbeat(beat: &mut Heartbeat, candidate: NodeId, epoch_max: u64, 
     beat.incumbent = rng.chance(0.5);
     beat.candidate = rng.chance(0.8).then_some(candidate);
     beat.members = rng.below(6) as u32;
+    beat.place = beat.members as u16;
     if rng.chance(0.5) {
         beat.tip = Tip { length: rng.bits() >> rng.below(64), hash: rng.bits() };
     }
@@ -430,7 +444,7 @@ pub fn overwrite_message(message: &mut Message, rng: &mut Stream) {
             *delta = Rc::new(changed);
         }
         Message::Replicate(replicate) => tip(&mut replicate.base),
-        Message::Quarantined { view, .. } => view.digest = rng.bits(),
+        Message::TakeOver { view, .. } | Message::Quarantined { view, .. } => view.digest = rng.bits(),
         Message::ReplicateAck(ack) => {
             tip(&mut ack.tip);
             ack.probe = rng.bits();

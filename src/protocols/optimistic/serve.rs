@@ -103,7 +103,7 @@ impl Replica {
     /// Where a client should rather ask.
     fn hint(&self, cx: &Cx<'_>) -> Option<NodeId> {
         let leads = |node: &NodeId| {
-            self.trusts(*node, cx.now) && self.peers[node].report.as_ref().is_some_and(|report| report.incumbent)
+            self.trusts(*node, cx.now) && self.of(*node).report.as_ref().is_some_and(|report| report.incumbent)
         };
         let primary = self.view.as_ref().map(|view| view.coordinator).filter(|&node| node != self.me());
         let candidate = self.candidate.filter(|&node| node != self.me());
@@ -191,7 +191,7 @@ impl Replica {
     }
 
     fn is_ready(&self, read: &WaitingRead) -> bool {
-        let confirmed = || self.others().iter().all(|node| self.peers[node].probe >= read.probe);
+        let confirmed = || self.others().iter().all(|node| self.of(*node).probe >= read.probe);
         read.needs <= self.acked_length && (read.probe == 0 || confirmed())
     }
 
@@ -240,7 +240,7 @@ impl Replica {
     }
 
     fn done(&self, answer: Answer, token: Tip) -> Done {
-        let holds = |node: &NodeId| *node == self.me() || self.peers[node].matched >= token.length;
+        let holds = |node: &NodeId| *node == self.me() || self.of(*node).matched >= token.length;
         let members = self.view.as_ref().map_or(&[][..], |view| &view.members);
         let holders: Vec<NodeId> = members.iter().copied().filter(holds).collect();
         let mut sites: Vec<_> =
@@ -281,10 +281,14 @@ impl Replica {
 
     /// This node is no longer the primary: whoever waits asks elsewhere.
     pub(super) fn turn_away(&mut self, cx: &mut Cx<'_>) {
+        let primary = self.view.as_ref().map(|view| view.coordinator).filter(|&node| node != self.me());
+        self.turn_away_to(primary, cx);
+    }
+
+    pub(super) fn turn_away_to(&mut self, hint: Option<NodeId>, cx: &mut Cx<'_>) {
         self.service.confirmed = false;
         self.service.stash.clear();
         self.service.untold.clear();
-        let hint = self.view.as_ref().map(|view| view.coordinator).filter(|&node| node != self.me());
         // What is in the log may yet take effect: nobody may be told that it did not.
         for (_, held) in std::mem::take(&mut self.service.waiting) {
             cx.reply(held.id, Outcome::Unfinished { hint });
@@ -294,12 +298,18 @@ impl Replica {
         }
     }
 
+    /// Whether requests wait for the end of a view change, or for another primary.
+    pub(super) fn has_parked(&self) -> bool {
+        !self.service.parked.is_empty()
+    }
+
     /// A freeze ended without a new view: serve on.
     pub(super) fn resume_parked(&mut self, cx: &mut Cx<'_>) {
         if !self.is_serving() {
             return;
         }
-        for held in std::mem::take(&mut self.service.parked) {
+        let parked = if self.is_handing_over() { VecDeque::new() } else { std::mem::take(&mut self.service.parked) };
+        for held in parked {
             self.serve(held, cx);
         }
         self.advance(cx);

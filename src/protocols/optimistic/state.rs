@@ -25,6 +25,11 @@ pub struct State {
     pub replica_set: Vec<NodeId>,
     /// Position of the entry that last set it.
     pub set_length: u64,
+    /// Those who were taken out of the set while they were not in the view, and did not come back, each with the
+    /// position of the entry that took it out.
+    pub departed: Vec<(NodeId, u64)>,
+    /// Members of the last View entry.
+    members: Vec<NodeId>,
     /// The last View entry that a later Confirm names.
     pub confirmed: Option<Confirmed>,
     /// The last View entry.
@@ -159,6 +164,7 @@ impl State {
             }
             Data::View(view) => {
                 let tip = Tip { length, hash: entry.hash };
+                self.members.clone_from(&view.members);
                 self.last_view = Some(Confirmed { tip, epoch: view.epoch, members: view.members.len() as u32 });
                 self.views.push_back(tip);
                 if self.views.len() > VIEWS_KEPT {
@@ -172,6 +178,9 @@ impl State {
             }
             Data::Merge(merge) => self.apply_merge(merge, length),
             Data::Reconfigure(nodes) => {
+                self.departed.retain(|(node, _)| !nodes.contains(node));
+                let away = |node: &&NodeId| !nodes.contains(node) && !self.members.contains(node);
+                self.departed.extend(self.replica_set.iter().filter(away).map(|&node| (node, length)));
                 self.replica_set.clone_from(nodes);
                 self.set_length = length;
             }

@@ -45,7 +45,7 @@ impl Replica {
         let hurried = self.change.is_some();
         let patience = if hurried { self.config.retransmit_after() } else { self.options().suspect_after };
         let now = cx.now;
-        let own = self.log.chain().ancestry();
+        let own = self.own_ancestry();
         let known = self.known(node);
         if known.fetching.is_some_and(|since| now.since(since) < patience) {
             return;
@@ -54,6 +54,12 @@ impl Replica {
         let held = known.branch.as_ref().map_or_else(Vec::new, Chain::ancestry);
         let have: Rc<[Tip]> = held.into_iter().chain(own).collect();
         cx.send(node, Message::Fetch { have });
+    }
+
+    /// Positions of the own chain that another may know too. A blank one has none: it needs the other's image,
+    /// with the replica set that the history began with, even if no entry is compacted.
+    pub(super) fn own_ancestry(&self) -> Vec<Tip> {
+        if self.is_blank() { Vec::new() } else { self.log.chain().ancestry() }
     }
 
     pub(super) fn fetch_received(&mut self, from: NodeId, have: &[Tip], cx: &mut Cx<'_>) {
@@ -103,7 +109,7 @@ impl Replica {
             }
             Some(_) => return None,
             None => {
-                let own = Some(self.log.chain());
+                let own = Some(self.log.chain()).filter(|_| !self.is_blank());
                 let known = [held, own].into_iter().flatten().find(|chain| chain.passes(delta.from))?;
                 known.prefix(delta.from.length)
             }
@@ -120,13 +126,13 @@ impl Replica {
     pub(super) fn holds_reported(&self, node: NodeId, tip: Tip) -> bool {
         let member = self.incumbent && self.view.as_ref().is_some_and(|view| view.has(node));
         let compacted = tip.length < self.log.chain().base.tip.length;
-        self.log.covers(tip) || (member && compacted && self.peers[&node].matched > tip.length)
+        self.log.covers(tip) || (member && compacted && self.of(node).matched > tip.length)
     }
 
     /// Whether so little is missing, in both directions, that a view change can bring it.
     pub(super) fn is_caught_up(&self, node: NodeId) -> bool {
         let limit = self.options().sync_limit;
-        let known = &self.peers[&node];
+        let known = self.of(node);
         let Some(report) = known.report.as_deref() else { return false };
         let mine = self.log.chain();
         let incoming = self.holds_reported(node, report.tip)

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::config::Mutation;
 use super::entry::{Data, ViewEntry};
 use super::log::{Chain, Log};
+use super::membership::extend;
 use super::merge::{self, Summary};
 use super::message::{Delta, Message, View, ViewId};
 use super::{Cx, Record, Replica, Timer};
@@ -77,14 +78,13 @@ impl Replica {
 
     /// Whether it could be a view of this node at all.
     pub(super) fn is_typed(&self, view: &View) -> bool {
-        view.is_typed_for(self.me(), self.options().epoch_max)
-            && view.members.iter().all(|&node| self.config.knows(node))
+        view.is_typed_for(self.me(), self.options().epoch_max) && view.members.iter().all(|&node| self.knows(node))
     }
 
     /// In the replica set, or with a history of the service: evicted while absent, or of another side that
     /// chose another replica set. A spare without a history waits to be asked, and so does who was removed.
     fn belongs(&self, node: NodeId) -> bool {
-        let report = self.peers[&node].report.as_ref();
+        let report = self.of(node).report.as_ref();
         let removed = self.incumbent && self.view.as_ref().is_some_and(|view| view.has(node));
         self.log.state().replica_set.contains(&node)
             || !removed && report.is_some_and(|report| report.tip.length > 0 && !report.retired)
@@ -94,8 +94,8 @@ impl Replica {
         self.mutual(node, now).is_some_and(|report| report.candidate == Some(self.me()))
     }
 
-    fn is_held(&self, node: NodeId, now: LocalTime) -> bool {
-        let known = &self.peers[&node];
+    pub(super) fn is_held(&self, node: NodeId, now: LocalTime) -> bool {
+        let known = self.of(node);
         known.hold.is_on(now) || known.report.as_ref().is_some_and(|report| report.impaired)
     }
 
@@ -140,7 +140,7 @@ impl Replica {
         let state = self.log.state();
         self.incumbent
             && self.others().iter().any(|&node| {
-                let lacks_it = self.peers[&node].matched < state.set_length;
+                let lacks_it = self.of(node).matched < state.set_length;
                 !state.replica_set.contains(&node) && lacks_it && self.trusts(node, now) && !self.is_held(node, now)
             })
     }
@@ -162,7 +162,7 @@ impl Replica {
         }
         let id = self.view_id();
         for node in self.others() {
-            let reports = self.peers[&node].report.as_ref().is_some_and(|report| report.view == id);
+            let reports = self.of(node).report.as_ref().is_some_and(|report| report.view == id);
             let removed = !self.log.state().replica_set.contains(&node);
             if !removed && !self.is_held(node, cx.now) && (!want.contains(&node) || !reports) {
                 self.failed(node, Duration::ZERO, cx);
@@ -198,7 +198,7 @@ impl Replica {
         (below + 1, true)
     }
 
-    fn propose(&mut self, want: Vec<NodeId>, cx: &mut Cx<'_>) {
+    pub(super) fn propose(&mut self, want: Vec<NodeId>, cx: &mut Cx<'_>) {
         let (epoch, reset) = self.next_epoch(&want);
         self.epoch_seen = self.epoch_seen.max(epoch);
         let alone = want.len() == 1;
@@ -268,7 +268,7 @@ impl Replica {
         let message = Message::ViewAck {
             view,
             tip: self.log.tip(),
-            ancestry: self.log.chain().ancestry().into(),
+            ancestry: self.own_ancestry().into(),
             synced: self.peers.get(&to).and_then(|known| known.branch.as_ref()).map(Chain::tip),
         };
         let after = self.disk.pending.back().map(|&(id, _, _)| id);
@@ -317,7 +317,7 @@ impl Replica {
     }
 
     pub(super) fn holds_branch(&self, node: NodeId, tip: Tip) -> bool {
-        self.log.covers(tip) || self.peers[&node].branch.as_ref().is_some_and(|branch| branch.passes(tip))
+        self.log.covers(tip) || self.of(node).branch.as_ref().is_some_and(|branch| branch.passes(tip))
     }
 
     fn fetch_missing_branches(&mut self, cx: &mut Cx<'_>) {
@@ -394,9 +394,7 @@ impl Replica {
         let mut set = log.state().replica_set.clone();
         // A primary that was removed leads on only until another can.
         let stays = self.is_replica();
-        set.extend(members.iter().filter(|&&node| stays || node != self.me()));
-        set.sort_unstable();
-        set.dedup();
+        extend(&mut set, members.iter().copied().filter(|&node| stays || node != self.me()));
         if set != log.state().replica_set {
             log.push(Data::Reconfigure(set));
         }
@@ -414,7 +412,8 @@ impl Replica {
 
     /// Writes log and view aside as one record; they take effect when it is durable.
     fn install(&mut self, log: Log, view: View, summary: Summary, cx: &mut Cx<'_>) {
-        let record = match self.log.chain().fork(log.chain()) {
+        // A blank log agrees with every other only in that it begins.
+        let record = match self.log.chain().fork(log.chain()).filter(|_| !self.is_blank()) {
             Some(fork) => Record::Install {
                 keep: fork.length,
                 entries: log.chain().after(fork.length).to_vec(),
@@ -473,12 +472,18 @@ impl Replica {
         self.view_length = self.log.length();
         self.confirm_length = None;
         self.acked_length = 0;
+        self.kept = if self.log.state().departed.is_empty() { u64::MAX } else { 0 };
         self.frozen = None;
         self.change = None;
         self.attempts = 0;
         self.unsettled_since = None;
         self.incumbent = view.coordinator == self.me() && view.incarnation == self.incarnation;
+        self.heir = None;
+        if !self.incumbent {
+            self.wanted = None;
+        }
         self.view = Some(view);
+        self.add_peers();
         self.absorb_clock(cx);
         for known in self.peers.values_mut() {
             known.branch = None;
@@ -502,7 +507,7 @@ impl Replica {
         let Some(view) = self.view.clone() else { return };
         let view = Rc::new(view);
         for node in self.others() {
-            let known = &self.peers[&node];
+            let known = self.of(node);
             if known.matched < self.view_length {
                 let delta = Rc::new(self.delta_for(known.acked.as_ref()));
                 cx.send(node, Message::Install { view: view.clone(), delta });
@@ -514,7 +519,7 @@ impl Replica {
     }
 
     fn repeat_install(&mut self, cx: &mut Cx<'_>) {
-        let unfinished = self.others().iter().any(|node| self.peers[node].matched < self.view_length);
+        let unfinished = self.others().iter().any(|node| self.of(*node).matched < self.view_length);
         if self.incumbent && cx.now < self.install_until && unfinished {
             self.say_install(cx);
         }

@@ -34,6 +34,11 @@ impl Replica {
     fn raft_message(&mut self, from: NodeId, message: eraftpb::Message, image: Option<Rc<Store>>, cx: &mut Cx<'_>) {
         let sender = Identity(message.from);
         if message.to != self.identity.0 || sender.node() != from {
+            if !self.is_member() && !self.config.group.members.contains(&from) {
+                // Those who were there when this node was taken in may be gone, and the others do not know that
+                // it was lost since.
+                cx.send(from, Message::Join { identity: self.identity });
+            }
             return cx.note(Note::Refused("a message for another identity"));
         }
         let kind = message.get_msg_type();

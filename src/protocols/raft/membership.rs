@@ -5,9 +5,11 @@
 //!
 //! The leader carries out what the operator asked for in steps, each a change of the configuration by the
 //! crate: newcomers become learners (4.2.1); when they have caught up they become voters, in the same joint
-//! change (4.3) that removes whoever is to go, the lost identity of the same node included. A leader that is
-//! to go transfers its leadership first (3.10), and passes the request on. A leader that is deposed or crashes
-//! forgets it: it is for the operator to repeat.
+//! change (4.3) that removes whoever is to go, the lost identity of the same node included. Then the first of
+//! the set is to lead: a leader that is not it transfers its leadership (3.10), and passes the request on. A
+//! leader that is to go first brings the newcomers in, and leaves the removals to whom it hands over to; if the
+//! first is not fit to lead, the next one is asked. A leader that is deposed or crashes forgets what it was asked
+//! for: it is for the operator to repeat.
 
 use raft::eraftpb::{ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState};
 
@@ -69,13 +71,19 @@ struct Plan {
 }
 
 impl Replica {
-    /// The operator asks for this set of replicas.
-    pub(super) fn reconfigure(&mut self, mut set: Vec<NodeId>, cx: &mut Cx<'_>) {
-        set.sort_unstable();
-        set.dedup();
-        if self.leads() {
-            self.wanted = Some(set);
-            self.pursue(cx);
+    /// The operator asks for this set of replicas, the preferred leader first.
+    pub(super) fn reconfigure(&mut self, nodes: Vec<NodeId>, cx: &mut Cx<'_>) {
+        let mut set: Vec<NodeId> = Vec::new();
+        for node in nodes {
+            if !set.contains(&node) {
+                set.push(node);
+            }
+        }
+        if set.is_empty() {
+            cx.note(Note::Refused("a membership change that leaves nobody"));
+        } else if self.leads() {
+            (self.wanted, self.heir) = (Some(set), None);
+            self.pursue();
         } else if let Some(leader) = self.leader() {
             cx.send(leader, Message::Reconfigure { set });
         } else {
@@ -89,7 +97,7 @@ impl Replica {
             return cx.note(Note::Refused("an identity of another node"));
         }
         self.asking.insert(from, identity);
-        self.pursue(cx);
+        self.pursue();
     }
 
     /// Tells the others under which identity this node can be added.
@@ -120,7 +128,7 @@ impl Replica {
     }
 
     /// Takes the next step towards the set that the operator wants.
-    pub(super) fn pursue(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn pursue(&mut self) {
         if self.rests_in_joint() {
             // The crate leaves a joint configuration by itself, if the leader that entered it stays. Else its
             // user is to ask, with a change of nothing.
@@ -128,10 +136,11 @@ impl Replica {
         }
         let Some(set) = self.wanted.clone() else { return };
         let Some(conf) = self.settled_conf() else { return };
+        let mut plan = self.plan(&set, &conf);
         if !set.contains(&self.config.group.me) {
-            return self.hand_over(&set, &conf, cx);
+            // Whoever takes over sees to it that this leader goes, and the others with it.
+            plan.remove.clear();
         }
-        let plan = self.plan(&set, &conf);
         let learns = |one: &Identity| conf.learners.contains(&one.0);
         let new: Vec<Identity> = plan.add.iter().copied().filter(|one| !learns(one)).collect();
         if !new.is_empty() {
@@ -146,7 +155,7 @@ impl Replica {
         if !changes.is_empty() {
             self.change(changes);
         } else if plan.missing.is_empty() {
-            self.wanted = None;
+            self.hand_over(&set, &conf);
         }
     }
 
@@ -166,19 +175,28 @@ impl Replica {
         })
     }
 
-    /// The leader is to go: the most advanced of those who stay takes over.
-    fn hand_over(&mut self, set: &[NodeId], conf: &ConfState, cx: &mut Cx<'_>) {
-        let Some(node) = self.node() else { return };
-        let matched = |one: Identity| node.raft.prs().get(one.0).map_or(0, |progress| progress.matched);
-        let stays =
-            |one: &Identity| set.contains(&one.node()) && self.asking.get(&one.node()).is_none_or(|id| id == one);
-        let heirs = voters_of(conf).into_iter().filter(stays);
-        let Some(heir) = heirs.max_by_key(|&one| (matched(one), std::cmp::Reverse(one))) else {
-            self.wanted = None;
-            return cx.note(Note::Refused("a membership change that leaves nobody of the group"));
+    /// The set is there, but perhaps for those who are to go with this leader. Transfers the leadership to the first of the
+    /// set, or, if this leader is to go, to the next one that is fit.
+    fn hand_over(&mut self, set: &[NodeId], conf: &ConfState) {
+        let me = self.config.group.me;
+        let stays = set.contains(&me);
+        if set[0] == me || (stays && self.heir.is_some()) {
+            // It leads as it should; or the crate gave the transfer up, and goes on as it was.
+            (self.wanted, self.heir) = (None, None);
+            return;
+        }
+        let voters = voters_of(conf);
+        let fit = |node: &&NodeId| {
+            let identity = voters.iter().find(|one| one.node() == **node);
+            !self.broken.contains(*node) && identity.is_some_and(|&one| self.caught_up(one))
         };
-        self.heir = Some(heir.node());
-        self.call(|node| node.transfer_leader(heir.0));
+        // Whom it was transferred to in vain is asked again only if there is nobody else.
+        let candidates: &[NodeId] = if stays { &set[..1] } else { set };
+        let another = candidates.iter().filter(|node| self.heir != Some(**node)).find(fit);
+        let Some(&heir) = another.or_else(|| candidates.iter().find(fit)) else { return };
+        let Some(identity) = voters.iter().find(|one| one.node() == heir) else { return };
+        self.heir = Some(heir);
+        self.call(|node| node.transfer_leader(identity.0));
     }
 
     /// Who hands over passes the request on to its heir. A leader that is deposed forgets it: the operator may

@@ -151,6 +151,7 @@ impl Machine for Replica {
             },
             view: self.view(),
             replica_set: members.clone(),
+            synced: self.synced(),
             members,
             tip: self.tip(),
             serving: self.serving(),

@@ -90,12 +90,17 @@ impl Replica {
         let log = Log::read(&config.group.members, records);
         let first = Identity::first(config.group.me);
         let mut replica = Self::blank(config.clone(), log.identity().unwrap_or(first), cx.rng.bits());
+        let is_newcomer = !config.group.members.contains(&config.group.me);
         match (log.identity(), config.options.after_disk_loss) {
             (Some(identity), _) => {
                 replica.restart(log, identity);
                 if !replica.is_member() {
                     replica.ask_for_a_place(cx);
                 }
+            }
+            (None, _) if is_newcomer => {
+                let another = Identity::another(config.group.me, cx.rng);
+                replica.begin_anew(another, cx);
             }
             (None, AfterDiskLoss::StayOut) => {
                 cx.note(Note::SteppedDown { why: "its disk was lost: it stays out until it is added anew" });
@@ -251,6 +256,20 @@ impl Replica {
         &self.voters
     }
 
+    /// At a leader: the voters whose log holds all that is committed, ascending.
+    pub(super) fn synced(&self) -> Vec<NodeId> {
+        let Some(node) = self.node.as_ref().filter(|node| node.raft.state == StateRole::Leader) else {
+            return Vec::new();
+        };
+        let raft = &node.raft;
+        let holds =
+            |one: &Identity| raft.prs().get(one.0).is_some_and(|progress| progress.matched >= raft.raft_log.committed);
+        let mut synced: Vec<NodeId> = voters_of(&self.conf).into_iter().filter(holds).map(Identity::node).collect();
+        synced.sort_unstable();
+        synced.dedup();
+        synced
+    }
+
     /// Whether this identity votes.
     pub(super) fn is_member(&self) -> bool {
         let is_me = |id: &u64| *id == self.identity.0;
@@ -319,7 +338,7 @@ impl Replica {
         if !self.is_member() && self.ticks.is_multiple_of(self.timeout_range().0 as u64) {
             self.ask_for_a_place(cx);
         }
-        self.pursue(cx);
+        self.pursue();
     }
 
     /// A snapshot of the leader is not durable yet.

@@ -4,25 +4,62 @@ use std::rc::Rc;
 
 use super::log::{Configuration, Entry, Epochs, Part};
 use super::message::{Message, View};
+use super::normal::WINDOW;
 use super::{Cx, Replica, Standing, Timer};
 use crate::id::NodeId;
 use crate::machine::{Machine, Note};
 
 impl Replica {
-    /// Somebody asks for these replicas.
+    /// Somebody asks for these replicas, the preferred primary first: the first primary of the epoch to come.
     pub(super) fn reconfigure(&mut self, mut members: Vec<NodeId>, cx: &mut Cx<'_>) {
         let mut seen = std::collections::BTreeSet::new();
         members.retain(|&node| seen.insert(node));
-        let placed = members.iter().all(|node| self.config.group.members.contains(node));
         if !self.serving() || self.is_ending() {
             return cx.note(Note::Refused("a reconfiguration of one who cannot order it"));
         }
-        if members.is_empty() || !placed || members == self.epochs.current.members {
+        let is_so = members == self.epochs.current.members && members.first() == Some(&self.me());
+        if members.is_empty() || is_so {
             return cx.note(Note::Refused("a reconfiguration to a group that cannot be, or is"));
         }
-        let start = self.log.end() + 1;
-        let next = Configuration { epoch: self.view.epoch + 1, members, start, ordered: self.view };
-        self.order(Entry::Reconfiguration(Rc::new(next)), cx);
+        if self.lead.wanted.as_ref() != Some(&members) {
+            self.lead.wanted = Some(members);
+            self.lead.waited = 0;
+        }
+        self.pursue(cx);
+    }
+
+    /// Orders the reconfiguration that was asked for once whoever is new in it is nearly up to date: section 7
+    /// has them warmed up first, for the group to come waits for those who are not. If the primary fails
+    /// before that, nothing was ordered, and it is to be asked for again.
+    pub(super) fn pursue(&mut self, cx: &mut Cx<'_>) {
+        let Some(members) = self.lead.wanted.clone().filter(|_| self.serving() && !self.is_ending()) else { return };
+        let nearly = self.commit().saturating_sub(WINDOW);
+        let is_warm = |node: &NodeId| {
+            self.epochs.current.has(*node) || self.lead.warm.get(node).is_some_and(|&commit| commit >= nearly)
+        };
+        let cold: Vec<NodeId> = members.iter().copied().filter(|node| !is_warm(node)).collect();
+        if cold.is_empty() {
+            self.lead.wanted = None;
+            self.lead.warm.clear();
+            let start = self.log.end() + 1;
+            let next = Configuration { epoch: self.view.epoch + 1, members, start, ordered: self.view };
+            return self.order(Entry::Reconfiguration(Rc::new(next)), cx);
+        }
+        self.lead.waited += 1;
+        if is_due(self.lead.waited) {
+            for node in cold {
+                self.tell_epoch(node, cx);
+            }
+        }
+    }
+
+    /// One outside of the group, who is to be taken in, tells how far it is.
+    pub(super) fn is_warmer(&mut self, from: NodeId, commit: u64, cx: &mut Cx<'_>) {
+        let wanted = self.lead.wanted.as_ref().is_some_and(|wanted| wanted.contains(&from));
+        if wanted && !self.epochs.current.has(from) {
+            self.lead.warm.insert(from, commit);
+            self.pursue(cx);
+        }
     }
 
     /// The last operation of this epoch is in the log.
@@ -66,9 +103,16 @@ impl Replica {
     }
 
     /// Section 7.3: a replaced replica stays for those who need its state.
-    pub(super) fn retire(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn retire(&mut self, had_part: bool, cx: &mut Cx<'_>) {
         self.standing = Standing::Retired;
         cx.cancel_timer(Timer::Silence);
+        if std::mem::take(&mut self.reports) {
+            let (view, op) = (self.view, self.commit());
+            self.send_durably(self.primary(), Message::GetState { view, op }, cx);
+        }
+        if !had_part {
+            return;
+        }
         cx.note(Note::SteppedDown { why: "it is not in the group of this epoch" });
     }
 
@@ -128,16 +172,22 @@ impl Replica {
     }
 
     pub(super) fn start_epoch(&mut self, from: NodeId, epochs: Epochs, cx: &mut Cx<'_>) {
+        self.reports = !epochs.current.has(self.me()) && !epochs.previous.has(self.me());
         let known = self.coming.as_ref().map_or(self.view.epoch, |coming| coming.current.epoch);
         if epochs.current.epoch == self.view.epoch && self.standing == Standing::Normal {
             // Its answer was lost.
             self.send_durably(from, Message::EpochStarted { epoch: self.view.epoch }, cx);
+        } else if epochs.current.epoch == self.view.epoch && self.standing == Standing::Retired {
+            // It is to be taken in, and is brought up to date first.
+            self.epochs = epochs;
+            cx.send(from, Message::GetState { view: self.view, op: self.commit() });
         } else if self.has_the_end_before(&epochs) {
             // That the epoch began says that the operation is committed, which is all that was missing.
             self.commit_to(epochs.current.start, cx);
         } else if epochs.current.epoch > known {
             self.resign(None, cx);
             self.standing = Standing::Transitioning;
+            self.waited = 0;
             self.behind = None;
             self.change.end();
             self.coming = Some(epochs);
@@ -163,6 +213,10 @@ impl Replica {
     /// A transitioning replica asks the others of both epochs in turn.
     pub(super) fn ask_for_the_epoch(&mut self, cx: &mut Cx<'_>) {
         let Some(coming) = self.coming.clone() else { return };
+        self.waited += 1;
+        if !is_due(self.waited) {
+            return;
+        }
         let view = View { epoch: coming.current.epoch, number: 0 };
         let both: Vec<NodeId> = coming.current.members.iter().copied().chain(coming.replaced()).collect();
         if let Some(node) = self.next_to_ask(coming.current.primary(view), &both) {
@@ -180,4 +234,10 @@ impl Replica {
             self.greet_epoch(cx);
         }
     }
+}
+
+/// Whether it is time to ask again, so many beats after the first time: a state may take long to arrive, so each
+/// time is twice as far away, up to a limit.
+const fn is_due(beats: u64) -> bool {
+    beats.is_power_of_two() || beats.is_multiple_of(32)
 }

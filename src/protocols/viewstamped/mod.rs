@@ -98,7 +98,7 @@ enum Standing {
     Recovering,
     /// A later epoch began, and this replica lacks the end of the one before.
     Transitioning,
-    /// It is in no replica group, and waits to be.
+    /// It is in no replica group: not any more, or, as a newcomer, not yet.
     Retired,
 }
 
@@ -129,6 +129,10 @@ pub struct Replica {
     behind: Option<View>,
     /// Turns among those who are asked for state.
     asked: u64,
+    /// It is to be brought up to date though it is not in the group, and tells the primary when it is.
+    reports: bool,
+    /// Beats since this replica waits for the state of the epoch to come.
+    waited: u64,
     change: Change,
     responses: Responses,
     /// The epoch to come, of a transitioning replica.
@@ -281,6 +285,8 @@ impl Replica {
             early: BTreeMap::new(),
             behind: None,
             asked: 0,
+            reports: false,
+            waited: 0,
             change: Change::default(),
             responses: Responses::default(),
             coming: None,
@@ -322,7 +328,9 @@ impl Machine for Replica {
     fn boot(config: &Self::Config, log: &[Record], cx: &mut Cx<'_>) -> Result<Self, BootError> {
         let members = &config.group.members;
         let disk = Disk::read(members, log);
-        let lost = disk.is_none() && config.mutation != Some(Mutation::RecoverWithoutProtocol);
+        let is_newcomer = !members.contains(&config.group.me);
+        let first_start = disk.is_none();
+        let lost = first_start && !is_newcomer && config.mutation != Some(Mutation::RecoverWithoutProtocol);
         let standing = if lost { Standing::Recovering } else { Standing::Normal };
         let disk = disk.unwrap_or_else(|| Disk::fresh(members));
         let fresh = disk.fresh;
@@ -330,6 +338,9 @@ impl Machine for Replica {
         cx.set_timer(Timer::Beat, config.options.heartbeat);
         if lost {
             replica.recover(cx);
+        } else if is_newcomer && first_start {
+            replica.standing = Standing::Retired;
+            replica.write(Record::Installed, cx);
         } else {
             replica.resume(fresh, cx);
         }
@@ -364,6 +375,7 @@ impl Machine for Replica {
             },
             view: self.view(),
             replica_set: if part { members.clone() } else { Vec::new() },
+            synced: self.synced(),
             members,
             tip: self.tip(),
             serving: self.serving(),

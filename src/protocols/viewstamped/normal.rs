@@ -13,8 +13,8 @@ use crate::protocols::desk::{Admission, Desk};
 use crate::protocols::done;
 use crate::protocols::store::Command;
 
-/// Operations in one repeated message.
-const WINDOW: u64 = 1_000;
+/// Operations in one repeated message, and those that a newcomer may lack when it is taken in.
+pub const WINDOW: u64 = 1_000;
 /// Early Prepares that wait.
 const EARLY_MAX: usize = 1_000;
 
@@ -34,6 +34,10 @@ pub struct Lead {
     marked: u64,
     /// Backups that answered since the last beat.
     heard: BTreeSet<NodeId>,
+    /// The group that was asked for, until it is ordered; since when in beats, and how far whoever is new in it is.
+    pub wanted: Option<Vec<NodeId>>,
+    pub waited: u64,
+    pub warm: BTreeMap<NodeId, u64>,
     /// The commit-number that was told with the last Prepare since the last beat.
     said: Option<u64>,
     pub told: (View, u64),
@@ -197,6 +201,19 @@ impl Replica {
         usize::from(self.durable_here() >= op) + self.lead.held.values().filter(|&&held| held >= op).count()
     }
 
+    /// At a primary: the replicas that durably hold all that is committed, ascending.
+    pub(super) fn synced(&self) -> Vec<NodeId> {
+        if !self.leads() {
+            return Vec::new();
+        }
+        let (commit, me) = (self.commit(), self.me());
+        let own = (self.durable_here() >= commit).then_some(me);
+        let others = self.lead.held.iter().filter(|&(_, &held)| held >= commit).map(|(&node, _)| node);
+        let mut synced: Vec<NodeId> = others.chain(own).collect();
+        synced.sort_unstable();
+        synced
+    }
+
     /// Commits what f + 1 replicas hold.
     pub(super) fn advance(&mut self, cx: &mut Cx<'_>) {
         if self.lead.opening.is_some() {
@@ -254,13 +271,14 @@ impl Replica {
 
     /// Enters its view as normal, once `opening` has made it durable, with a log that is complete.
     pub(super) fn enter_normal(&mut self, opening: WriteId, cx: &mut Cx<'_>) {
+        let had_part = self.standing != Standing::Retired;
         self.standing = Standing::Normal;
         self.coming = None;
         self.behind = None;
         self.early.clear();
         self.change.end();
         if !self.epochs.current.has(self.me()) {
-            return self.retire(cx);
+            return self.retire(had_part, cx);
         }
         if !self.leads() {
             cx.note(Note::Follows(self.primary()));
@@ -312,6 +330,7 @@ impl Replica {
         self.lead.marked = self.log.end();
         self.lead.said = None;
         self.lead.heard.clear();
+        self.pursue(cx);
     }
 
     /// Leads no more: what it has in hand may yet take effect.

@@ -2,8 +2,12 @@
 
 use std::rc::Rc;
 
-use super::{Config, Message, Mutation, Options, Replica};
-use crate::protocols::theatre::{groups, play};
+use super::{Config, Message, Mutation, Options, Replica, Standing};
+use crate::id::NodeId;
+use crate::machine::{Input, Machine};
+use crate::op::Outcome;
+use crate::protocols::Group;
+use crate::protocols::theatre::{Theatre, groups, play, write};
 use crate::time::Duration;
 
 fn describe(message: &Message) -> String {
@@ -136,6 +140,87 @@ fn disks_a_crash_of_all_forgets_nothing() {
 #[test]
 fn disks_a_primary_that_starts_again_changes_the_view() {
     transcript("disks-primary-restarts", 3, 100);
+}
+
+/// Newcomers whom no configuration names start on empty disks, and replace everybody, one by one and then two at
+/// once. They have the state before the epoch begins that counts on them, and the first of each set leads.
+#[test]
+fn newcomers_replace_everybody_and_the_first_leads() {
+    let mut stage = Theatre::<Replica>::new(configs(3, 20, None), |_| String::new());
+    stage.run(500);
+    let mut set = stage.nodes();
+    let (mut number, mut gap) = (0, 0);
+    for count in [1, 1, 2, 3] {
+        let members = set.clone();
+        for _ in 0..count {
+            let me = NodeId::from(stage.nodes().len());
+            let group = Group { me, members: members.clone(), ..groups(3).remove(0) };
+            let config = configs(3, 20, None).remove(0);
+            stage.arrive(Rc::new(Config { group, ..(*config).clone() }));
+            set.remove(0);
+            set.push(me);
+        }
+        stage.run(2_000);
+        let primary = stage.leader().expect("a primary");
+        assert!(members.contains(&primary), "the newcomers wait");
+        stage.step(primary, Input::Reconfigure(set.clone()));
+        let mut since = stage.now;
+        for _ in 0..200 {
+            number += 1;
+            let asked = stage.leader().map(|primary| stage.ask(primary, write(number, 1)));
+            stage.run(50);
+            if asked.is_some_and(|id| matches!(stage.outcome(id), Some(Outcome::Done(_)))) {
+                gap = gap.max(stage.now.since(since).as_nanos() / 1_000_000);
+                since = stage.now;
+            }
+        }
+        assert_eq!(stage.leader(), Some(set[0]), "{set:?}");
+        let status = stage.machine(set[0]).map(Machine::status).expect("it runs");
+        let mut members = set.clone();
+        members.sort_unstable();
+        assert_eq!((&status.replica_set, &status.synced), (&members, &members));
+        for gone in stage.nodes().into_iter().filter(|node| !set.contains(node)) {
+            stage.crash(gone);
+        }
+    }
+    println!("the longest gap between answers is {gap} ms");
+    assert!(gap < 1_000, "{gap} ms");
+}
+
+/// The list is the same, and another one leads: it begins an epoch in which the first does.
+#[test]
+fn the_same_group_is_asked_for_with_another_primary() {
+    let mut stage = Theatre::<Replica>::new(configs(3, 100, None), |_| String::new());
+    stage.run(500);
+    for set in [[2, 0, 1], [2, 1, 0], [0, 1, 2]] {
+        let set = set.map(NodeId).to_vec();
+        let primary = stage.leader().expect("a primary");
+        stage.step(primary, Input::Reconfigure(set.clone()));
+        stage.run(1_000);
+        assert_eq!(stage.leader(), Some(set[0]));
+    }
+}
+
+/// A newcomer that took part, and starts again, has not forgotten what it promised.
+#[test]
+fn a_newcomer_starts_again_as_a_member() {
+    let mut stage = Theatre::<Replica>::new(configs(3, 100, None), |_| String::new());
+    stage.run(500);
+    let set: Vec<NodeId> = (0..4).map(NodeId).collect();
+    let group = Group { me: NodeId(3), members: stage.nodes(), ..groups(3).remove(0) };
+    let newcomer = stage.arrive(Rc::new(Config { group, ..(*configs(3, 100, None).remove(0)).clone() }));
+    stage.crash(newcomer);
+    stage.boot(newcomer);
+    stage.step(NodeId(0), Input::Reconfigure(set));
+    stage.run(1_000);
+    stage.ask(NodeId(0), write(1, 1));
+    stage.run(200);
+    let before = stage.machine(newcomer).map(|one| (one.view, one.log.end())).expect("it runs");
+    stage.crash(newcomer);
+    stage.boot(newcomer);
+    let one = stage.machine(newcomer).expect("it runs");
+    assert_eq!((one.view, one.log.end()), before);
+    assert!(!matches!(one.standing, Standing::Recovering | Standing::Retired));
 }
 
 /// A few thousand moments of everything at once, reconfigurations among it, on a stage where each is known.

@@ -55,6 +55,7 @@ impl Replica {
     }
 
     pub(super) fn get_state(&mut self, from: NodeId, view: View, op: u64, cx: &mut Cx<'_>) {
+        self.is_warmer(from, op, cx);
         match self.standing {
             Standing::Normal if view <= self.view => {
                 let (view, log, commit) = (self.view, self.log.part(op, &self.checkpoint), self.commit());
@@ -95,6 +96,10 @@ impl Replica {
                 } else {
                     self.adopt(view, log, commit, None, cx);
                 }
+            }
+            // It is to be taken in, and keeps a state until then.
+            Standing::Retired if view >= self.view && commit > self.commit() => {
+                self.adopt(view, log, commit, Some(self.epochs.clone()), cx);
             }
             Standing::Normal | Standing::ViewChange if view >= self.view => {
                 if self.epochs.current.primary(view) == self.me() {

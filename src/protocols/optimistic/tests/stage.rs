@@ -128,6 +128,39 @@ impl Stage {
         stage
     }
 
+    /// A stage on which the first replicas share one confirmed view; the others of the directory do not run.
+    pub fn with_spares(founders: u32, count: u32, change: impl FnOnce(&mut Options)) -> Self {
+        let mut stage = Self::with(count, change);
+        for seat in &mut stage.seats {
+            let mut config = (*seat.config).clone();
+            config.replica_set.truncate(founders as usize);
+            (seat.config, seat.machine) = (Rc::new(config), None);
+            seat.timers.clear();
+        }
+        for node in 0..founders {
+            stage.boot(NodeId(node));
+        }
+        stage.run(6_000);
+        let founders: Vec<NodeId> = (0..founders).map(NodeId).collect();
+        assert!(stage.legitimate(&founders), "{:#?}", stage.notes);
+        stage.notes.clear();
+        stage
+    }
+
+    /// An empty replica starts, which is to be taken in by these.
+    pub fn start(&mut self, node: NodeId, members: &[NodeId]) {
+        let seat = &mut self.seats[node.index()];
+        seat.config = Rc::new(Config { replica_set: members.to_vec(), ..(*seat.config).clone() });
+        seat.records.clear();
+        self.boot(node);
+    }
+
+    /// A replica ends, and its disk is given free.
+    pub fn stop(&mut self, node: NodeId) {
+        self.crash(node);
+        self.seats[node.index()].records.clear();
+    }
+
     /// A stage on which all replicas share one confirmed view, led by the first.
     pub fn settled(count: u32) -> Self {
         Self::settled_with(count, |_| {})

@@ -1,17 +1,19 @@
 //! What the driver owes to the crate, and to whoever repeats a run.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use raft::eraftpb::{self, MessageType};
 
-use super::{Options, configs, options};
+use super::{AfterDiskLoss, Config, Options, configs, options};
 use crate::id::NodeId;
 use crate::machine::{Context, Effect, Input, Machine, RequestId};
 use crate::op::Outcome;
+use crate::protocols::Group;
 use crate::protocols::raft::membership::Identity;
 use crate::protocols::raft::storage::INIT_INDEX;
 use crate::protocols::raft::{Message, Replica, Timer};
-use crate::protocols::theatre::{Theatre, read, write};
+use crate::protocols::theatre::{Theatre, groups, read, write};
 use crate::rng::Stream;
 use crate::time::{Duration, LocalTime};
 
@@ -164,12 +166,67 @@ fn a_removed_node_comes_back_under_another_identity() {
     stage.command(&format!("reconfigure n{} n{} n{}", leader.0, leader.0, stays.0));
     stage.run(3_000);
     assert!(!stage.machine(goes).is_some_and(Replica::is_member));
-    stage.command(&format!("reconfigure n{} n0 n1 n2", stays.0));
+    stage.command(&format!("reconfigure n{} n{} n{} n{}", stays.0, leader.0, stays.0, goes.0));
     stage.run(3_000);
     let back = stage.machine(goes).expect("it runs");
     assert!(back.is_member() && back.identity != Identity::first(goes), "{back:?}");
     assert_eq!(stage.leader(), Some(leader));
     assert_eq!(back.voters(), stage.nodes());
+}
+
+/// Newcomers whom no configuration names start on empty disks, and replace everybody, one by one. The first of
+/// each set is to lead, and does.
+#[test]
+fn newcomers_replace_everybody_and_the_first_leads() {
+    for after_disk_loss in [AfterDiskLoss::StayOut, AfterDiskLoss::RejoinEmpty] {
+        let options = Options { after_disk_loss, ..options() };
+        let mut stage = theatre(3, &options);
+        elected(&mut stage);
+        let mut set = stage.nodes();
+        let mut number = 0;
+        for _ in 0..3 {
+            let group = Group { me: NodeId::from(stage.nodes().len()), members: set.clone(), ..groups(3).remove(0) };
+            let me = stage.arrive(Rc::new(Config { options: options.clone(), group, mutation: None }));
+            stage.run(1_000);
+            assert!(!stage.machine(me).is_some_and(Replica::is_member), "it waits");
+            let gone = set.remove(0);
+            set.insert(1, me);
+            let leader = stage.leader().expect("a leader");
+            stage.step(leader, Input::Reconfigure(set.clone()));
+            for _ in 0..30 {
+                number += 1;
+                if let Some(leader) = stage.leader() {
+                    stage.ask(leader, write(1, number));
+                }
+                stage.run(100);
+            }
+            assert_eq!(stage.leader(), Some(set[0]), "{set:?}");
+            let mut voters = set.clone();
+            voters.sort_unstable();
+            let status = stage.machine(set[0]).map(Machine::status).expect("it runs");
+            assert_eq!((&status.replica_set, &status.synced), (&voters, &voters));
+            stage.crash(gone);
+        }
+        let done = stage.replies.iter().filter(|(.., outcome)| is_done(Some(*outcome))).count();
+        assert!(done > 80, "{done} of {number} writes were acknowledged");
+        let leader = stage.machine(set[0]).expect("it runs");
+        assert!(leader.applied(write(1, number).write_key()));
+    }
+}
+
+/// The first of the set is down. The leader does not stop for it, and leads on.
+#[test]
+fn a_leader_does_not_wait_for_an_heir_that_is_down() {
+    let mut stage = theatre(3, &options());
+    let leader = elected(&mut stage);
+    let others: Vec<NodeId> = stage.nodes().into_iter().filter(|&node| node != leader).collect();
+    stage.crash(others[0]);
+    stage.step(leader, Input::Reconfigure(vec![others[0], leader, others[1]]));
+    for number in 1..=20 {
+        let asked = stage.ask(leader, write(1, number));
+        stage.run(100);
+        assert!(is_done(stage.outcome(asked)), "{number}");
+    }
 }
 
 #[test]
