@@ -1,7 +1,10 @@
 //! What a run measured, and the recorder that measures it.
 
+pub mod energy;
 pub mod recorder;
 pub mod window;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,15 +41,20 @@ pub struct Metrics {
     pub messages: Option<u64>,
     pub bytes_wan: Option<u64>,
     pub energy_kwh: Option<f64>,
+    pub energy_ideal_kwh: Option<f64>,
+    pub energy_all_awake_kwh: Option<f64>,
     pub power_mean_w: Option<f64>,
     pub nodes_awake_mean: Option<f64>,
     pub load_jain: Option<f64>,
+    pub load_max_over_mean: Option<f64>,
+    pub moves: Option<u64>,
+    pub bytes_moved: Option<u64>,
     pub reprovision_s: Option<f64>,
 }
 
 impl Metrics {
     /// The names of all metrics, in the order of result files.
-    pub const NAMES: [&'static str; 32] = [
+    pub const NAMES: [&'static str; 37] = [
         "requests_total",
         "requests_ok",
         "requests_failed",
@@ -75,9 +83,14 @@ impl Metrics {
         "messages",
         "bytes_wan",
         "energy_kwh",
+        "energy_ideal_kwh",
+        "energy_all_awake_kwh",
         "power_mean_w",
         "nodes_awake_mean",
         "load_jain",
+        "load_max_over_mean",
+        "moves",
+        "bytes_moved",
         "reprovision_s",
     ];
 
@@ -112,9 +125,14 @@ impl Metrics {
             "messages" => self.messages.map(|count| count as f64),
             "bytes_wan" => self.bytes_wan.map(|count| count as f64),
             "energy_kwh" => self.energy_kwh,
+            "energy_ideal_kwh" => self.energy_ideal_kwh,
+            "energy_all_awake_kwh" => self.energy_all_awake_kwh,
             "power_mean_w" => self.power_mean_w,
             "nodes_awake_mean" => self.nodes_awake_mean,
             "load_jain" => self.load_jain,
+            "load_max_over_mean" => self.load_max_over_mean,
+            "moves" => self.moves.map(|count| count as f64),
+            "bytes_moved" => self.bytes_moved.map(|count| count as f64),
             "reprovision_s" => self.reprovision_s,
             _ => None,
         }
@@ -153,7 +171,7 @@ pub struct Phase {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MetricsTable {
     pub all: Metrics,
-    pub services: std::collections::BTreeMap<String, Metrics>,
+    pub services: BTreeMap<String, Metrics>,
 }
 
 /// A second of one service, in the order of `timeseries.csv`.
@@ -176,7 +194,35 @@ pub struct Second {
     pub view_members: u32,
     /// Nodes of the service whose process runs at the end of the second.
     pub nodes_up: u32,
-    /// Not measured until there is a power model.
+    /// Machines that hold a replica of it and are awake at the end of the second, and the mean power that it accounts
+    /// for in the second; only if the scenario says what power its machines draw.
     pub nodes_awake: Option<u32>,
     pub watts: Option<f64>,
+}
+
+/// Where replicas were and when machines were awake, over a whole run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Residency {
+    /// By service, in order of time: agents started a replica, it joined the serving view, left it, or was stopped.
+    /// Empty without agents.
+    pub replicas: BTreeMap<String, Vec<ReplicaEvent>>,
+    /// By machine.
+    pub nodes: BTreeMap<String, NodeRecord>,
+}
+
+/// At what second, on which machine, and what: `start`, `join`, `leave` or `stop`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReplicaEvent(pub f64, pub String, pub String);
+
+/// What is known of one machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeRecord {
+    /// Over the measured part of the run, its part of its site's overhead included.
+    pub energy_kwh: Option<f64>,
+    /// Processor share of the time that it was awake.
+    pub load_mean: Option<f64>,
+    /// Spans in seconds in which it was powered and neither booted nor shut down.
+    pub awake: Vec<(f64, f64)>,
 }

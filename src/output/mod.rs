@@ -1,7 +1,8 @@
 //! Result files, tables and pictures of finished runs.
 //!
 //! ```text
-//! OUT/SCENARIO/PROTOCOL/seed-N/   result.json, timeseries.csv, and on request history.jsonl, trace.jsonl
+//! OUT/SCENARIO/PROTOCOL/seed-N/   result.json, timeseries.csv, power.csv if power is known, and on
+//!                                 request history.jsonl, trace.jsonl
 //! OUT/SCENARIO/                   summary.csv, summary.json and the plots
 //! ```
 //!
@@ -14,6 +15,7 @@ mod files;
 mod numbers;
 pub mod paired;
 pub mod plots;
+mod power;
 pub mod record;
 pub mod summary;
 mod table;
@@ -60,6 +62,13 @@ pub fn write_run(out: &Path, scenario: &str, result: &RunResult) -> Result<PathB
     let write_trace = |file: &mut dyn Write| file.write_all(result.trace.as_deref().unwrap_or_default());
     let mut contents: Vec<(&str, files::Content<'_>)> =
         vec![("result.json", &write_json), ("timeseries.csv", &write_csv)];
+    let write_power = |file: &mut dyn Write| match &result.power {
+        Some(power) => power::write_csv(power, file),
+        None => Ok(()),
+    };
+    if result.power.is_some() {
+        contents.push(("power.csv", &write_power));
+    }
     if result.history.is_some() {
         contents.push(("history.jsonl", &write_history));
     }

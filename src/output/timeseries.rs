@@ -18,8 +18,8 @@
 //! | `primaries` | replicas that accept writes as primary at the end of the second |
 //! | `view_members` | members of the largest serving view at the end of the second; 0 if none serves |
 //! | `nodes_up` | nodes of the service whose process runs at the end of the second |
-//! | `nodes_awake` | nodes of the service that are powered on at the end of the second |
-//! | `power_w` | power of those nodes in watts |
+//! | `nodes_awake` | nodes that hold a replica of the service and are awake at the end of the second |
+//! | `power_w` | mean power in the second that the service accounts for, in watts: its share of processor time |
 
 use std::io::{self, Write};
 use std::path::Path;

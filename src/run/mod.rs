@@ -1,25 +1,27 @@
 //! A scenario, a protocol and a seed give a [`RunResult`].
 
 mod cast;
+mod census;
 pub mod contest;
 mod expect;
 mod fates;
+mod finish;
 pub mod lines;
 mod phases;
 pub mod stage;
 mod verdicts;
+mod watch;
 
 use serde::{Deserialize, Serialize};
-
-use std::collections::BTreeMap;
 
 use crate::check::invariants::Invariants;
 use crate::history::Event;
 use crate::id::{DcId, NodeId, ServiceId};
 use crate::machine::Machine;
-use crate::metrics::recorder::{Fates, Recorded, Recorder, worst};
-use crate::metrics::window::{Counted, Tally, Window};
-use crate::metrics::{MetricsTable, Phase, Recovery, Second};
+use crate::metrics::energy::SiteSecond;
+use crate::metrics::recorder::Recorder;
+use crate::metrics::window::Window;
+use crate::metrics::{MetricsTable, Phase, Recovery, Residency, Second};
 use crate::protocols::optimistic;
 use crate::scenario::{Kind, Protocol, Scenario};
 use crate::time::{Duration, SimTime};
@@ -29,8 +31,10 @@ use crate::world::{World, WorldConfig};
 
 use self::cast::Cast;
 pub use self::contest::{Contest, Promises, Survives, groups};
+use self::finish::Finished;
 use self::lines::{Lines, Names};
 use self::stage::{AFTER_CORRUPTION, OBSERVE_EVERY, Seat, Stage};
+use self::watch::Watch;
 pub use crate::scenario::Agents;
 
 /// All that a run leaves behind: the content of `result.json`, and the rows of its time series.
@@ -40,10 +44,20 @@ pub struct RunResult {
     pub record: Record,
     /// By service, in scenario order, one row a second from 0 to the duration.
     pub seconds: Vec<(String, Vec<Second>)>,
+    /// If the scenario says what power its machines draw.
+    pub power: Option<PowerSeries>,
     /// Lines of `history.jsonl`, if asked for.
     pub history: Option<Vec<u8>>,
     /// Lines of `trace.jsonl`, if asked for.
     pub trace: Option<Vec<u8>>,
+}
+
+/// Power of data centers, one row of them a second from 0 to the duration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PowerSeries {
+    /// Their names, in scenario order.
+    pub data_centers: Vec<String>,
+    pub seconds: Vec<Vec<SiteSecond>>,
 }
 
 /// `result.json`.
@@ -71,6 +85,9 @@ pub struct Record {
     pub verdicts: Vec<Verdict>,
     /// Facts a reader must know, for example that a target depended on the protocol.
     pub notes: Vec<String>,
+    /// Where replicas were and when machines were awake, if they may move or their power is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub residency: Option<Residency>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -281,7 +298,8 @@ impl Drill<'_> {
             agents,
             spare,
         };
-        let mut front = stage(scenario, seed, keep, probe.is_some(), &windows, promises.on_every_member);
+        let watch = self.watch(agents.is_some(), &windows);
+        let mut front = stage(scenario, seed, keep, probe.is_some(), &windows, promises.on_every_member, watch);
         if self.agents.is_some() && agents.is_none() {
             front.notes.push("the protocol cannot change its members, so nothing was reorganised".to_owned());
         }
@@ -305,6 +323,13 @@ impl Drill<'_> {
     }
 }
 
+impl Drill<'_> {
+    fn watch(&self, reorganises: bool, windows: &[Window]) -> Watch {
+        let disturbances: Vec<SimTime> = phases::disturbances(self.scenario).iter().map(|one| one.at).collect();
+        Watch::new(self.scenario, self.agents.filter(|_| reorganises), windows, &disturbances)
+    }
+}
+
 fn longest_deadline(scenario: &Scenario) -> Duration {
     scenario.loads.iter().map(|load| load.deadline).max().unwrap_or(Duration::ZERO)
 }
@@ -323,6 +348,7 @@ fn stage(
     examine: bool,
     windows: &[Window],
     on_every_member: bool,
+    watch: Watch,
 ) -> Stage {
     let topology = &scenario.topology;
     let places = topology.data_centers.len();
@@ -363,122 +389,10 @@ fn stage(
         places: topology.data_centers.iter().map(|site| site.name.clone()).collect(),
     };
     let lines = Lines::new(names, keep.history, keep.trace);
-    let mut stage = Stage::new(Clients::new(plan, seed), seats.collect(), edges, longest_deadline(scenario), lines);
+    let mut stage =
+        Stage::new(Clients::new(plan, seed), seats.collect(), edges, longest_deadline(scenario), lines, watch);
     if examine {
         stage.kept = Some(Examined::default());
     }
     stage
-}
-
-/// A run that is over, to be written up.
-struct Finished<'a> {
-    scenario: &'a Scenario,
-    label: &'a str,
-    seed: u64,
-    fingerprint: u64,
-    events: u64,
-    end: SimTime,
-    phases: Vec<(Window, String)>,
-    windows: Vec<Window>,
-    fates: Vec<Fates>,
-    verdicts: Vec<Verdict>,
-}
-
-/// Everything that was recorded, by service in scenario order.
-struct Measured {
-    services: Vec<(String, Recorded)>,
-}
-
-impl Measured {
-    /// Metrics of one window over all services, and of each.
-    fn table(&self, window: usize) -> MetricsTable {
-        let mut total: Option<Tally> = None;
-        let mut counted: Vec<Counted> = Vec::new();
-        let mut services = BTreeMap::new();
-        for (name, recorded) in &self.services {
-            let tally = &recorded.tallies[window];
-            services.insert(name.clone(), tally.metrics(&recorded.counted));
-            counted.resize(counted.len().max(recorded.counted.len()), Counted::default());
-            for (sum, one) in counted.iter_mut().zip(&recorded.counted) {
-                sum.requests += one.requests;
-                sum.ok += one.ok;
-            }
-            match &mut total {
-                Some(total) => total.add(tally),
-                None => total = Some(tally.clone()),
-            }
-        }
-        MetricsTable { all: total.map(|tally| tally.metrics(&counted)).unwrap_or_default(), services }
-    }
-}
-
-impl Finished<'_> {
-    fn result(self, stage: Stage) -> (RunResult, Examined) {
-        let Stage { seats, kept, lines, notes, .. } = stage;
-        let mut examined = kept.unwrap_or_default();
-        let mut measured = Measured { services: Vec::new() };
-        for (seat, service) in seats.into_iter().zip(&self.scenario.services) {
-            examined.chain_broken.push(seat.invariants.chain_broken());
-            measured.services.push((service.name.clone(), seat.recorder.finish(self.end, &service.name)));
-        }
-        let metrics = self.metrics(&measured);
-        let phase = |(at, (window, label)): (usize, &(Window, String))| Phase {
-            from_s: window.from.as_secs_f64(),
-            to_s: window.to.as_secs_f64(),
-            label: label.clone(),
-            metrics: measured.table(1 + at),
-        };
-        let spans = self.windows.len() - self.scenario.expectations.len();
-        let expectations = expect::judge(self.scenario, self.label, &metrics, |at| measured.table(spans + at));
-        let recoveries = measured.services.iter().flat_map(|(_, one)| one.recoveries.iter().cloned()).collect();
-        let record = Record {
-            format: 1,
-            firedrill: env!("CARGO_PKG_VERSION").to_owned(),
-            scenario: ScenarioRecord {
-                name: self.scenario.name.clone(),
-                as_written: self.scenario.as_written.clone(),
-                resolved: self.scenario.resolved.clone(),
-                hash: self.scenario.hash.clone(),
-            },
-            protocol: self.label.to_owned(),
-            seed: self.seed,
-            branches: Vec::new(),
-            fingerprint: format!("{:016x}", self.fingerprint),
-            events: self.events,
-            simulated_s: self.end.as_secs_f64(),
-            phases: self.phases.iter().enumerate().map(phase).collect(),
-            metrics,
-            recoveries,
-            expectations,
-            verdicts: self.verdicts,
-            notes,
-        };
-        let seconds = measured.services.into_iter().map(|(name, recorded)| (name, recorded.seconds)).collect();
-        let (history, trace) = lines.into_files();
-        (RunResult { record, seconds, history, trace }, examined)
-    }
-
-    /// The whole measured run: what its window tells, the recoveries, and the fates of writes.
-    fn metrics(&self, measured: &Measured) -> MetricsTable {
-        let mut table = measured.table(0);
-        let recoveries: Vec<&Recovery> = measured.services.iter().flat_map(|(_, one)| &one.recoveries).collect();
-        worst(recoveries.iter().copied(), &mut table.all);
-        let mut sum = Fates::default();
-        for ((name, recorded), fates) in measured.services.iter().zip(&self.fates) {
-            let metrics = table.services.get_mut(name).expect("every service has a row");
-            worst(recorded.recoveries.iter(), metrics);
-            fates::set_fates(metrics, fates);
-            sum = Fates {
-                applied: sum.applied + fates.applied,
-                revoked: sum.revoked + fates.revoked,
-                stranded: sum.stranded + fates.stranded,
-                lost: sum.lost + fates.lost,
-                reapplied: sum.reapplied + fates.reapplied,
-                duplicated: sum.duplicated + fates.duplicated,
-                told: sum.told + fates.told,
-            };
-        }
-        fates::set_fates(&mut table.all, &sum);
-        table
-    }
 }

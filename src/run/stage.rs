@@ -9,9 +9,10 @@ use crate::metrics::recorder::Recorder;
 use crate::op::{Done, Outcome, WriteKey};
 use crate::time::{Duration, SimTime};
 use crate::workload::{Act, Clients, Ticket, Wake};
-use crate::world::{AllReplicas, Answered, ClientRequest, FaultNews, Front, Outside, Replicas, TraceEvent};
+use crate::world::{AllReplicas, Answered, ClientRequest, FaultNews, Front, Outside, PowerState, Replicas, TraceEvent};
 
 use super::lines::Lines;
+use super::watch::Watch;
 use super::{Examined, Installed};
 
 /// How often the world is looked at: the resolution of convergence times.
@@ -50,11 +51,19 @@ pub struct Stage {
     /// For checkers, if asked for.
     pub kept: Option<Examined>,
     pub lines: Lines,
+    pub watch: Watch,
     pub notes: Vec<String>,
 }
 
 impl Stage {
-    pub fn new(clients: Clients, seats: Vec<Seat>, edges: Vec<SimTime>, deadline: Duration, lines: Lines) -> Self {
+    pub fn new(
+        clients: Clients,
+        seats: Vec<Seat>,
+        edges: Vec<SimTime>,
+        deadline: Duration,
+        lines: Lines,
+        watch: Watch,
+    ) -> Self {
         let patience = deadline.as_nanos().div_ceil(1_000_000_000) + 2;
         Self {
             clients,
@@ -65,6 +74,7 @@ impl Stage {
             patience,
             kept: None,
             lines,
+            watch,
             notes: Vec::new(),
         }
     }
@@ -215,6 +225,14 @@ impl<M: Machine> Front<M> for Stage {
         }
     }
 
+    fn housed(&mut self, now: SimTime, service: ServiceId, node: NodeId, starts: bool) {
+        self.watch.housed(now, service, node, starts);
+    }
+
+    fn power_changed(&mut self, now: SimTime, node: NodeId, state: PowerState) {
+        self.watch.power_changed(now, node, state);
+    }
+
     fn fault(&mut self, now: SimTime, what: &FaultNews<'_>, _replicas: &AllReplicas<'_, M>) {
         let at = now.as_secs_f64();
         if what.begins && what.depends_on_protocol {
@@ -233,6 +251,9 @@ impl<M: Machine> Front<M> for Stage {
         let second = now.as_nanos() / 1_000_000_000;
         let on_the_second = now.as_nanos().is_multiple_of(1_000_000_000) && second > 0;
         let edge = self.edges.contains(&now);
+        if edge || on_the_second {
+            self.watch.observe(now, on_the_second, replicas);
+        }
         for (seat, replicas) in self.seats.iter_mut().zip(replicas.services()) {
             if edge {
                 let counts = replicas.counts();

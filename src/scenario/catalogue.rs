@@ -106,11 +106,16 @@ const METRICS: &[(&str, &str, &str)] = &[
     ("replies_regressed", "1", "attempts at a replica that did not cover what the session had seen"),
     ("messages", "1", "protocol messages sent"),
     ("bytes_wan", "B", "bytes sent between data centers"),
-    ("energy_kwh", "kWh", "electric energy"),
+    ("energy_kwh", "kWh", "electric energy, with the PUE of each site; of a service: its share of processor time"),
+    ("energy_ideal_kwh", "kWh", "the same if the watts of each machine followed its load exactly"),
+    ("energy_all_awake_kwh", "kWh", "the same if machines that slept, booted or shut down had been idle"),
     ("power_mean_w", "W", "mean electric power"),
-    ("nodes_awake_mean", "1", "mean number of nodes that are powered on"),
-    ("load_jain", "ratio", "Jain's index of the load over nodes; 1 is even"),
-    ("reprovision_s", "s", "until the configured number of replicas is back"),
+    ("nodes_awake_mean", "1", "mean number of machines whose process runs"),
+    ("load_jain", "ratio", "Jain's index of the mean load of machines while awake; 1 is even"),
+    ("load_max_over_mean", "ratio", "the highest mean load of a machine while awake, over the mean of all"),
+    ("moves", "1", "replicas that agents started"),
+    ("bytes_moved", "B", "bytes on the disks of these when they joined the serving view"),
+    ("reprovision_s", "s", "from a fault until degree and readiness for the next are restored; the worst"),
 ];
 
 /// Metrics, and whether an expectation may cut them by time.

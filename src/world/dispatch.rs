@@ -350,6 +350,7 @@ impl<M: Machine, F: Front<M>> World<M, F> {
                 // Its replica may have been stopped while it waited.
                 let Some(seat) = self.scene.seat(who.service, node) else { return self.stray(slot, node) };
                 self.scene.letters.take(slot);
+                self.scene.services[who.service.index()].counts.busy += work;
                 if self.agents.is_some() {
                     self.scene.replicas[seat as usize].usage.count(who.place, &request, work);
                 }

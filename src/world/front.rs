@@ -323,6 +323,8 @@ pub struct Counts {
     pub bytes_wan: u64,
     /// Bytes of records written.
     pub bytes_written: u64,
+    /// Processor time spent on its requests.
+    pub busy: Duration,
 }
 
 /// A view of the replicas of one service. Copying it is free.
@@ -372,6 +374,10 @@ impl<'a, M: Machine> Replicas<'a, M> {
     /// What is durable on its disk, in order of writing.
     pub fn records(&self, node: NodeId) -> &'a [M::Record] {
         self.scene.seat(self.service, node).map_or(&[], |seat| &self.scene.replicas[seat as usize].records)
+    }
+    /// Bytes of what is durable on its disk.
+    pub fn bytes(&self, node: NodeId) -> u64 {
+        self.scene.seat(self.service, node).map_or(0, |seat| self.scene.replicas[seat as usize].bytes)
     }
     /// Whether the disk of this node was lost in this run, while it held a replica.
     pub fn disk_lost(&self, node: NodeId) -> bool {

@@ -28,6 +28,18 @@ pub struct PowerTimes {
 }
 
 impl PowerTimes {
+    /// What came on top of `earlier` times of the same machine.
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            awake: self.awake.saturating_sub(earlier.awake),
+            idle: self.idle.saturating_sub(earlier.idle),
+            booting: self.booting.saturating_sub(earlier.booting),
+            shutting_down: self.shutting_down.saturating_sub(earlier.shutting_down),
+            asleep: self.asleep.saturating_sub(earlier.asleep),
+            dead: self.dead.saturating_sub(earlier.dead),
+        }
+    }
+
     fn of(&mut self, state: PowerState) -> &mut Duration {
         match state {
             PowerState::Awake => &mut self.awake,

@@ -1,0 +1,140 @@
+//! What a run measures of machines rather than of requests: power, load, sleep, and replicas that move.
+
+use std::collections::BTreeMap;
+
+use super::census::Census;
+use crate::id::{NodeId, ServiceId};
+use crate::machine::Machine;
+use crate::metrics::energy::{Meter, Metered, Reading};
+use crate::metrics::window::Window;
+use crate::metrics::{MetricsTable, NodeRecord, Residency};
+use crate::scenario::{Agents, Scenario};
+use crate::time::{Duration, SimTime};
+use crate::world::{AllReplicas, PowerState};
+
+pub struct Watch {
+    /// If the power of all machines is known.
+    meter: Option<Meter>,
+    /// If there are agents.
+    census: Option<Census>,
+    services: usize,
+    /// By machine: spans in which it was awake; the last may be open.
+    awake: Vec<Vec<(SimTime, Option<SimTime>)>>,
+    /// By second and service: machines awake that hold a replica.
+    holders: Vec<Vec<u32>>,
+}
+
+impl Watch {
+    pub fn new(scenario: &Scenario, agents: Option<&Agents>, windows: &[Window], disturbances: &[SimTime]) -> Self {
+        let topology = &scenario.topology;
+        let metered = topology.nodes.iter().map(|node| {
+            let site = node.data_center;
+            let pue = topology.data_centers[site.index()].pue;
+            Some(Metered { site, power: node.power.clone()?, pue })
+        });
+        let services = scenario.services.len();
+        let machines: Option<Vec<Metered>> = metered.collect();
+        Self {
+            meter: machines.map(|machines| Meter::new(machines, services, windows)),
+            census: agents.map(|agents| Census::new(agents, services, windows, disturbances)),
+            services,
+            awake: vec![Vec::new(); topology.nodes.len()],
+            holders: Vec::new(),
+        }
+    }
+
+    pub fn power_changed(&mut self, now: SimTime, node: NodeId, state: PowerState) {
+        let spans = &mut self.awake[node.index()];
+        let open = spans.last_mut().filter(|span| span.1.is_none());
+        match (open, matches!(state, PowerState::Awake | PowerState::Idle)) {
+            (Some(span), false) => span.1 = Some(now),
+            (None, true) => spans.push((now, None)),
+            _ => {}
+        }
+    }
+
+    pub fn housed(&mut self, now: SimTime, service: ServiceId, node: NodeId, starts: bool) {
+        if let Some(census) = &mut self.census {
+            census.housed(now, service, node, starts);
+        }
+    }
+
+    /// At the end of each second, and at the edges of windows.
+    pub fn observe<M: Machine>(&mut self, now: SimTime, on_the_second: bool, world: &AllReplicas<'_, M>) {
+        if let Some(meter) = &mut self.meter {
+            let reading = |index| {
+                let node = NodeId::from(index);
+                let (state, times) = (world.power_state(node), world.power_times(node, now));
+                Reading { state, times, busy: world.busy(node, now) }
+            };
+            let readings: Vec<Reading> = (0..self.awake.len()).map(reading).collect();
+            let services: Vec<Duration> =
+                world.services().take(self.services).map(|replicas| replicas.counts().busy).collect();
+            meter.sample(now, &readings, &services);
+            if on_the_second {
+                meter.second_ended();
+                let awake = |node: &&NodeId| readings[node.index()].state == PowerState::Awake;
+                let holders = world.services().take(self.services).map(|replicas| {
+                    replicas.nodes().iter().filter(|&&node| replicas.holds(node)).filter(awake).count() as u32
+                });
+                self.holders.push(holders.collect());
+            }
+        }
+        if let Some(census) = self.census.as_mut().filter(|_| on_the_second) {
+            census.observe(now, world);
+        }
+    }
+
+    /// Puts what was measured in a window where results tell it. `names`: of the services.
+    pub fn fill<'a>(&self, window: usize, names: impl Iterator<Item = &'a str>, table: &mut MetricsTable) {
+        if let Some(meter) = &self.meter {
+            meter.fill(window, &mut table.all);
+        }
+        if let Some(census) = &self.census {
+            census.fill(window, None, &mut table.all);
+        }
+        for (index, name) in names.enumerate() {
+            let Some(metrics) = table.services.get_mut(name) else { continue };
+            if let Some(meter) = &self.meter {
+                meter.fill_service(window, index, metrics);
+            }
+            if let Some(census) = &self.census {
+                census.fill(window, Some(index), metrics);
+            }
+        }
+    }
+
+    /// Machines awake that hold a replica of a service, and watts that it accounts for, by second.
+    pub fn seconds(&self, service: usize) -> impl Iterator<Item = (u32, f64)> + '_ {
+        let watts = self.meter.iter().flat_map(|meter| meter.seconds()).map(move |second| second.services[service]);
+        self.holders.iter().map(move |holders| holders[service]).zip(watts)
+    }
+
+    pub fn meter(&self) -> Option<&Meter> {
+        self.meter.as_ref()
+    }
+
+    /// Where replicas were, and when machines were awake; `None`: nothing moves, and nothing is known of power.
+    pub fn residency(&self, scenario: &Scenario, end: SimTime) -> Option<Residency> {
+        if self.meter.is_none() && self.census.is_none() {
+            return None;
+        }
+        let node = |(index, spans): (usize, &Vec<(SimTime, Option<SimTime>)>)| {
+            let used = self.meter.as_ref().map(|meter| meter.machine(0, index));
+            let span = |&(from, to): &(SimTime, Option<SimTime>)| (from.as_secs_f64(), to.unwrap_or(end).as_secs_f64());
+            let record = NodeRecord {
+                energy_kwh: used.map(|(energy, _)| energy),
+                load_mean: used.and_then(|(_, load)| load),
+                awake: spans.iter().map(span).collect(),
+            };
+            (scenario.node(NodeId::from(index)).to_owned(), record)
+        };
+        let mut replicas = BTreeMap::new();
+        if let Some(census) = &self.census {
+            for (index, service) in scenario.services.iter().enumerate() {
+                replicas.insert(service.name.clone(), census.events(index, |node| scenario.node(node).to_owned()));
+            }
+        }
+        Some(Residency { replicas, nodes: self.awake.iter().enumerate().map(node).collect() })
+    }
+}
