@@ -11,9 +11,9 @@ use std::rc::Rc;
 use super::agent::{Cx, Timer};
 use super::constraints::{Violations, cost_of_load, cost_of_move};
 use super::evidence::{Class, Evidence};
-use super::message::{Advert, Life, Message, Need, Part, Search, Urgency};
+use super::message::{Advert, Life, Message, Need, Part, Search, SiteLife, Urgency};
 use super::policy::Policy;
-use super::sight::{Sight, SiteLife};
+use super::sight::Sight;
 use crate::id::{DcId, NodeId, ServiceId};
 use crate::machine::{Decision, Effect, Housed, Note, Order, Status};
 use crate::time::{Duration, LocalTime};
@@ -581,6 +581,9 @@ impl Manager {
             self.members_have_no_room = need.takes_lead && out.is_loaded();
             self.failures = (self.failures + 1).min(8);
             self.quiet_until = out.now + PAUSE;
+            if need.urgency > Urgency::Balance {
+                self.wake_a_sleeping_site(out, cx);
+            }
             if need.urgency <= Urgency::Balance {
                 if !self.members_have_no_room {
                     self.quiet_until = out.now + out.policy().low_for.scale(1, 4).max(PAUSE);
@@ -596,6 +599,21 @@ impl Manager {
         cx.send(offer.node, Message::Accept { search: need.search, service: self.service, replicas });
         let step = Step::Start { node: offer.node, search: need.search };
         self.goal = Some(Goal { instead_of, since, step });
+    }
+
+    /// No site that is awake has a machine: one of a site that sleeps is woken, another each time.
+    fn wake_a_sleeping_site(&self, out: &Outlook<'_>, cx: &mut Cx<'_>) {
+        let map = &out.sight.map;
+        let pool = map.service(self.service).pool.iter().copied();
+        let sleeps = |node: &NodeId| {
+            out.sight.site_life(map.site_of(*node), out.now) == SiteLife::Asleep && !out.set().contains(node)
+        };
+        let nodes: Vec<NodeId> = pool.filter(sleeps).collect();
+        if !nodes.is_empty() {
+            let node = nodes[self.failures as usize % nodes.len()];
+            decided("wake for a service that needs a machine", self.service, vec![node], out, cx);
+            cx.effects.push(Effect::Order(Order::Wake(node)));
+        }
     }
 
     /// A machine that can sleep without this replica saves its idle power, shared among its replicas.

@@ -61,10 +61,19 @@ pub struct Summary {
     pub steward: NodeId,
     /// Its machines, ascending.
     pub nodes: Vec<(NodeId, Life)>,
-    /// By site: whether the steward hears from it. The word of a witness.
-    pub hears: Vec<bool>,
+    /// By site: the word of a witness, by what it was told by that site alone.
+    pub hears: Vec<SiteLife>,
     /// Machines that asked to sleep and were not refused yet.
     pub yawning: u32,
+}
+
+/// What is known of a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SiteLife {
+    Heard,
+    /// Its last machine said good night.
+    Asleep,
+    Silent(Duration),
 }
 
 /// What is known of a machine.
@@ -252,6 +261,6 @@ impl Advert {
 impl Summary {
     fn bytes(&self) -> u32 {
         let node = |(_, life): &(NodeId, Life)| if let Life::Awake(advert) = life { advert.bytes() } else { 8 };
-        12 + self.hears.len().div_ceil(8) as u32 + self.nodes.iter().map(node).sum::<u32>()
+        12 + self.hears.len().div_ceil(4) as u32 + self.nodes.iter().map(node).sum::<u32>()
     }
 }

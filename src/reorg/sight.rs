@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::evidence::Evidence;
 use super::map::Map;
-use super::message::{Advert, Life, Part, Plan, Row, Seat, Summary};
+use super::message::{Advert, Life, Part, Plan, Row, Seat, SiteLife, Summary};
 use super::policy::Policy;
 use crate::id::{DcId, NodeId, ServiceId};
 use crate::rng::Stream;
@@ -38,15 +38,6 @@ struct Neighbour {
 struct Heard {
     summary: Rc<Summary>,
     heard: LocalTime,
-}
-
-/// What is known of a site.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SiteLife {
-    Heard,
-    /// All its machines slept when it was last heard.
-    Asleep,
-    Silent(Duration),
 }
 
 impl Sight {
@@ -186,52 +177,65 @@ impl Sight {
         node != self.me && matches!(self.life(node, now), Life::Silent(since) if since > self.policy.silent_after)
     }
 
+    /// What this machine was told by a site itself.
+    fn own_word(&self, site: DcId, now: LocalTime) -> SiteLife {
+        let (since, asleep) = match &self.sites[site.index()] {
+            None => (now.since(self.born), false),
+            Some(heard) => {
+                let awake = |life: &Life| matches!(life, Life::Awake(_) | Life::Waking);
+                let asleep = !heard.summary.nodes.iter().any(|(_, life)| awake(life));
+                (now.since(heard.heard), asleep)
+            }
+        };
+        match since > self.site_silent_after() {
+            false => SiteLife::Heard,
+            // Its last machine said good night; what was silent before is another matter.
+            true if asleep => SiteLife::Asleep,
+            true => SiteLife::Silent(since),
+        }
+    }
+
     pub fn site_life(&self, site: DcId, now: LocalTime) -> SiteLife {
         if site == self.site() {
             return SiteLife::Heard;
         }
-        let Some(heard) = &self.sites[site.index()] else {
-            let since = now.since(self.born);
-            return if since > self.site_silent_after() { SiteLife::Silent(since) } else { SiteLife::Heard };
-        };
-        let since = now.since(heard.heard);
-        if since <= self.site_silent_after() {
-            SiteLife::Heard
-        } else if !heard.summary.nodes.iter().any(|(_, life)| matches!(life, Life::Awake(_) | Life::Waking)) {
-            // Its last machine said good night; what was silent before is another matter.
-            SiteLife::Asleep
-        } else {
-            SiteLife::Silent(since)
+        let own = self.own_word(site, now);
+        // Who has just started does not know who sleeps: others do.
+        let is_stranger = self.sites[site.index()].is_none() && matches!(own, SiteLife::Silent(_));
+        if is_stranger && self.words(now).any(|word| word.hears.get(site.index()) == Some(&SiteLife::Asleep)) {
+            return SiteLife::Asleep;
         }
+        own
     }
 
-    /// The summary of a site that is heard.
-    fn word(&self, site: DcId, now: LocalTime) -> Option<&Summary> {
-        let heard = self.sites[site.index()].as_ref()?;
-        (self.site_life(site, now) == SiteLife::Heard).then_some(&*heard.summary)
+    /// The summaries of all sites that are heard, but the own one.
+    fn words(&self, now: LocalTime) -> impl Iterator<Item = &Summary> + '_ {
+        let sites = (0..self.map.sites.len()).map(DcId::from).filter(|&site| site != self.site());
+        sites
+            .filter(move |&site| self.own_word(site, now) == SiteLife::Heard)
+            .filter_map(|site| self.sites[site.index()].as_ref().map(|heard| &*heard.summary))
     }
 
     pub fn evidence(&self, now: LocalTime) -> Evidence {
         let mut evidence = Evidence::default();
         let sites = (0..self.map.sites.len()).map(DcId::from);
-        for site in sites.clone() {
+        for site in sites {
             if let SiteLife::Silent(since) = self.site_life(site, now) {
                 evidence.silent_sites.push((site, since));
             }
         }
-        for witness in sites {
-            let Some(word) = self.word(witness, now) else { continue };
+        for word in self.words(now) {
             let silent = evidence.silent_sites.iter();
-            if silent.clone().any(|(site, _)| word.hears.get(site.index()).copied().unwrap_or(false)) {
-                evidence.differ.push(witness);
+            if silent.clone().any(|(site, _)| word.hears.get(site.index()) == Some(&SiteLife::Heard)) {
+                evidence.differ.push(word.site);
             } else {
-                evidence.agree.push(witness);
+                evidence.agree.push(word.site);
             }
         }
         let long = |life: &Life| matches!(life, Life::Silent(since) if *since > self.policy.silent_after);
         let near = self.neighbours().map(|node| (node, self.neighbour_life(node, now)));
         evidence.silent_nodes = near.filter(|(_, life)| long(life)).map(|(node, _)| node).collect();
-        for word in (0..self.map.sites.len()).filter_map(|site| self.word(DcId::from(site), now)) {
+        for word in self.words(now) {
             evidence.silent_nodes.extend(word.nodes.iter().filter(|(_, life)| long(life)).map(|&(node, _)| node));
         }
         evidence
@@ -250,13 +254,12 @@ impl Sight {
             };
             (node, life)
         };
+        let hears = |one| if one == site { SiteLife::Heard } else { self.own_word(one, now) };
         Summary {
             site,
             steward: self.me,
             nodes: self.map.sites[site.index()].nodes.iter().map(life).collect(),
-            hears: (0..self.map.sites.len())
-                .map(|one| self.site_life(DcId::from(one), now) == SiteLife::Heard)
-                .collect(),
+            hears: (0..self.map.sites.len()).map(DcId::from).map(hears).collect(),
             yawning,
         }
     }
@@ -265,8 +268,7 @@ impl Sight {
     pub fn seats(&self, now: LocalTime) -> impl Iterator<Item = (NodeId, Seat)> + '_ {
         let near = self.neighbours.iter().filter(move |(_, one)| self.heard_lately(one, now));
         let near = near.map(|(&node, one)| (node, &one.advert));
-        let words = (0..self.map.sites.len()).filter_map(move |site| self.word(DcId::from(site), now));
-        let far = words.flat_map(|word| word.nodes.iter()).filter_map(|(node, life)| match life {
+        let far = self.words(now).flat_map(|word| word.nodes.iter()).filter_map(|(node, life)| match life {
             Life::Awake(advert) => Some((*node, advert)),
             _ => None,
         });
@@ -327,7 +329,7 @@ impl Sight {
             }
         };
         self.neighbours().for_each(|node| count(node, &self.neighbour_life(node, now)));
-        for word in (0..self.map.sites.len()).filter_map(|site| self.word(DcId::from(site), now)) {
+        for word in self.words(now) {
             word.nodes.iter().for_each(|(node, life)| count(*node, life));
         }
         let machine = &self.map.machines[self.me.index()];
@@ -380,6 +382,7 @@ mod tests {
     }
 
     fn word(site: u32, steward: u32, hears: [bool; 3]) -> Rc<Summary> {
+        let hears = hears.map(|heard| if heard { SiteLife::Heard } else { SiteLife::Silent(Duration::ZERO) });
         let nodes = vec![(NodeId(steward), Life::Awake(advert(Plan::Stay)))];
         Rc::new(Summary { site: DcId(site), steward: NodeId(steward), nodes, hears: hears.to_vec(), yawning: 0 })
     }
@@ -424,11 +427,23 @@ mod tests {
     fn a_site_that_went_to_sleep_is_not_silent() {
         let mut sight = sight();
         let nodes = vec![(NodeId(5), Life::Asleep)];
-        let night = Summary { site: DcId(2), steward: NodeId(5), nodes, hears: vec![true; 3], yawning: 0 };
+        let night = Summary { site: DcId(2), steward: NodeId(5), nodes, hears: vec![SiteLife::Heard; 3], yawning: 0 };
         sight.hear_summary(Rc::new(night), Duration::ZERO, second(101));
         assert_eq!(sight.site_life(DcId(2), second(500)), SiteLife::Asleep);
         assert_eq!(sight.life(NodeId(5), second(500)), Life::Asleep);
         assert!(!sight.evidence(second(500)).silent_sites.iter().any(|&(site, _)| site == DcId(2)));
+    }
+
+    #[test]
+    fn who_has_just_started_learns_from_others_which_site_sleeps() {
+        let mut sight = sight();
+        let nodes = vec![(NodeId(3), Life::Awake(advert(Plan::Stay)))];
+        let hears = vec![SiteLife::Heard, SiteLife::Heard, SiteLife::Asleep];
+        let word = Summary { site: DcId(1), steward: NodeId(3), nodes, hears, yawning: 0 };
+        sight.hear_summary(Rc::new(word), Duration::ZERO, second(120));
+        assert_eq!(sight.site_life(DcId(2), second(121)), SiteLife::Asleep);
+        let mine = Rc::new(sight.summary(&advert(Plan::Stay), 0, second(121)));
+        assert!(matches!(mine.hears[2], SiteLife::Silent(_)), "a rumour is not passed on, or it would never end");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::agent::{Agent, Cx};
 use super::constraints::cost_of_load;
 use super::gauge::Gauge;
-use super::message::{Life, Message, Need, Part, Plan, Urgency};
+use super::message::{Life, Message, Need, Part, Plan, SiteLife, Urgency};
 use super::sight::{Capacity, missing_after_a_loss};
 use crate::id::{DcId, NodeId, ServiceId};
 use crate::machine::{Effect, Order};
@@ -26,7 +26,9 @@ pub struct Stewardship {
     /// Client operations a second that the site carries.
     carried: Gauge,
     counted: Option<LocalTime>,
-    woken: Option<LocalTime>,
+    /// How often, and when last, a machine of a sleeping site was called.
+    calls: u32,
+    called: Option<LocalTime>,
     /// By service: what the site's clients were told last.
     published: Vec<Vec<NodeId>>,
     /// A machine of the site that asked to sleep, and when.
@@ -198,7 +200,25 @@ impl Agent {
         let asleep = lives.iter().filter(|(_, life)| *life == Life::Asleep).map(|&(node, _)| node);
         let Some(node) = asleep.min_by(|&a, &b| cost(a).total_cmp(&cost(b)).then(a.cmp(&b))) else { return };
         self.sight.woken(node, now);
-        self.stewardship.woken = Some(now);
+        self.decided(why, vec![node], cx);
+        cx.effects.push(Effect::Order(Order::Wake(node)));
+    }
+
+    /// No steward is awake there: the first of those that are does it for all.
+    fn wake_a_sleeping_site(&mut self, why: &'static str, cx: &mut Cx<'_>) {
+        let now = cx.now;
+        let sites = || (0..self.config.map.sites.len()).map(DcId::from);
+        let is_first = sites().find(|&site| self.sight.site_life(site, now) == SiteLife::Heard);
+        let is_due = self.stewardship.called.is_none_or(|at| now.since(at) >= self.config.policy.high_for);
+        if is_first != Some(self.sight.site()) || !is_due {
+            return;
+        }
+        let asleep = sites().find(|&site| self.sight.site_life(site, now) == SiteLife::Asleep);
+        let Some(site) = asleep else { return };
+        let nodes = &self.config.map.sites[site.index()].nodes;
+        let node = nodes[self.stewardship.calls as usize % nodes.len()];
+        self.stewardship.calls = self.stewardship.calls.wrapping_add(1);
+        self.stewardship.called = Some(now);
         self.decided(why, vec![node], cx);
         cx.effects.push(Effect::Order(Order::Wake(node)));
     }
@@ -218,7 +238,9 @@ impl Agent {
             return self.wake_one(|_| true, "wake for the load that is foreseen", cx);
         }
         if self.lacks_for_the_next_disaster(&capacities) {
-            self.wake_one(|_| true, "wake for the next disaster", cx);
+            let why = "wake for the next disaster";
+            self.wake_one(|_| true, why, cx);
+            self.wake_a_sleeping_site(why, cx);
         }
     }
 
