@@ -59,6 +59,8 @@ pub struct Agent {
     managers: BTreeMap<ServiceId, Manager>,
     class: Class,
     evidence: Evidence,
+    /// C5: saving is suspended, and since when it is not.
+    is_suspended: bool,
     calm_since: LocalTime,
     hot_since: Option<LocalTime>,
     cold_since: Option<LocalTime>,
@@ -77,8 +79,9 @@ impl Agent {
         &self.config.policy
     }
 
-    pub(super) const fn class(&self) -> Class {
-        self.class
+    /// Whether a disaster or a partition is under way.
+    pub(super) const fn is_suspended(&self) -> bool {
+        self.is_suspended
     }
 
     /// Load of this machine between 0 and 1, over the last seconds and over the last minutes.
@@ -129,7 +132,8 @@ impl Agent {
         self.end_leases(now, cx);
         self.evidence = self.sight.evidence(now);
         self.class = self.evidence.class(self.sight.site_silent_after(), self.policy().disaster_after);
-        if self.class.suspends_saving() {
+        self.is_suspended = self.evidence.suspends_saving(self.class, self.policy().disaster_after);
+        if self.is_suspended {
             self.calm_since = now;
         }
         self.manage(now, cx);
@@ -249,6 +253,7 @@ impl Agent {
             window: self.window,
             class: self.class,
             evidence: &self.evidence,
+            is_suspended: self.is_suspended,
             calm_for: now.since(self.calm_since),
             is_hot,
         };
@@ -433,6 +438,7 @@ impl Machine for Agent {
             managers: BTreeMap::new(),
             class: Class::Calm,
             evidence: Evidence::default(),
+            is_suspended: false,
             calm_since: cx.now,
             hot_since: None,
             cold_since: None,

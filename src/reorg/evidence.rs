@@ -29,11 +29,6 @@ impl Class {
             Self::Disaster => "disaster",
         }
     }
-
-    /// C5: nothing is consolidated, nor surplus shed.
-    pub const fn suspends_saving(self) -> bool {
-        matches!(self, Self::DataCenterDisaster(_) | Self::SuspectedPartition | Self::Disaster)
-    }
 }
 
 /// What an agent knows when it classifies.
@@ -50,6 +45,11 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// C5: nothing is consolidated, and no surplus shed, while a partition is suspected or a disaster is young.
+    pub fn suspends_saving(&self, class: Class, disaster_after: Duration) -> bool {
+        class == Class::SuspectedPartition || self.silent_sites.iter().any(|&(_, since)| since <= disaster_after)
+    }
+
     /// What seems to have happened. Sites that fell silent within `window` of each other did so by one cause: one
     /// alone is a disaster there, if the others agree; several are a partition, until that has lasted so long
     /// that it makes no difference.
@@ -107,6 +107,16 @@ mod tests {
         assert_eq!(class(evidence(&[(1, 60), (2, 60), (3, 5)], &[4], &[], &[])), Class::SuspectedPartition);
         assert_eq!(class(evidence(&[(1, 400), (2, 400), (3, 5)], &[4], &[], &[])), second);
         assert_eq!(class(evidence(&[(1, 400), (2, 400), (3, 5)], &[4], &[5], &[])), Class::SuspectedPartition);
+    }
+
+    #[test]
+    fn an_old_disaster_suspends_nothing() {
+        let limit = Duration::from_secs(300);
+        let suspends = |evidence: Evidence| evidence.suspends_saving(evidence.class(limit, limit), limit);
+        assert!(suspends(evidence(&[(2, 60)], &[1], &[], &[])));
+        assert!(!suspends(evidence(&[(2, 301)], &[1], &[], &[])));
+        assert!(suspends(evidence(&[(2, 301)], &[1], &[3], &[])), "a witness hears it: it may be serving");
+        assert!(!suspends(evidence(&[], &[1], &[], &[7])));
     }
 
     #[test]

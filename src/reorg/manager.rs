@@ -41,7 +41,8 @@ pub struct Outlook<'a> {
     pub window: Duration,
     pub class: Class,
     pub evidence: &'a Evidence,
-    /// Nothing has been wrong for so long.
+    /// A disaster or a partition is under way, or has not been for so long.
+    pub is_suspended: bool,
     pub calm_for: Duration,
     /// This machine has been hot for long, and this service is to leave it.
     pub is_hot: bool,
@@ -87,7 +88,7 @@ impl Outlook<'_> {
     /// C5 suspends what would only save or tidy up.
     fn is_settled(&self) -> bool {
         let policy = self.policy();
-        !policy.constraints.suspend || (!self.class.suspends_saving() && self.calm_for >= policy.lease)
+        !policy.constraints.suspend || (!self.is_suspended && self.calm_for >= policy.lease)
     }
 }
 
@@ -96,7 +97,7 @@ pub struct Manager {
     service: ServiceId,
     searches: u64,
     goal: Option<Goal>,
-    /// Since when the machine of a replica is silent.
+    /// Since when a replica is missing: its machine is silent, or has none.
     missing: BTreeMap<NodeId, LocalTime>,
     /// Machines that asked to be rid of their replica.
     recalls: BTreeSet<NodeId>,
@@ -195,9 +196,13 @@ impl Manager {
 
     fn note_missing(&mut self, out: &Outlook<'_>) {
         let now = out.now;
-        let silent = |node: NodeId| out.sight.is_silent(node, now);
-        self.missing.retain(|node, _| out.set().contains(node) && silent(*node));
-        for &node in out.set().iter().filter(|&&node| silent(node)) {
+        // A replica is missing too that another manager had stopped before this one counted it in again.
+        let is_empty = |node: NodeId| {
+            node != out.me() && out.sight.advert(node, now).is_some_and(|advert| advert.seat(self.service).is_none())
+        };
+        let is_missing = |node: NodeId| out.sight.is_silent(node, now) || is_empty(node);
+        self.missing.retain(|node, _| out.set().contains(node) && is_missing(*node));
+        for &node in out.set().iter().filter(|&&node| is_missing(node)) {
             self.missing.entry(node).or_insert(now);
         }
     }
@@ -292,7 +297,7 @@ impl Manager {
             return;
         }
         // Only once there are enough others, and never while the silent side may be serving.
-        let is_gone = matches!(out.class, Class::NodeFailure | Class::DataCenterDisaster(_));
+        let is_gone = matches!(out.class, Class::Calm | Class::NodeFailure | Class::DataCenterDisaster(_));
         if out.policy().repair && is_gone && !failed.is_empty() && out.set().len() > failed.len() {
             return self.let_go("replace the failed", failed, out, cx);
         }
@@ -699,7 +704,7 @@ impl Manager {
                 } else if out.status().synced.contains(&node) && !out.status().changing {
                     let old = goal.instead_of?;
                     // What happened meanwhile may have made the old one dear.
-                    let holds = !out.policy().constraints.suspend || !out.class.suspends_saving();
+                    let holds = !out.policy().constraints.suspend || !out.is_suspended;
                     let step = Step::LetGo { nodes: vec![old], asked: None };
                     return holds.then_some(Goal { instead_of: None, since: out.now, step });
                 }

@@ -200,9 +200,9 @@ impl Sight {
             return SiteLife::Heard;
         }
         let own = self.own_word(site, now);
-        // Who has just started does not know who sleeps: others do.
-        let is_stranger = self.sites[site.index()].is_none() && matches!(own, SiteLife::Silent(_));
-        if is_stranger && self.words(now).any(|word| word.hears.get(site.index()) == Some(&SiteLife::Asleep)) {
+        // Who has just started, or was cut off meanwhile, does not know who went to sleep: others do.
+        let is_unheard = matches!(own, SiteLife::Silent(_));
+        if is_unheard && self.words(now).any(|word| word.hears.get(site.index()) == Some(&SiteLife::Asleep)) {
             return SiteLife::Asleep;
         }
         own

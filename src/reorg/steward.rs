@@ -127,9 +127,19 @@ impl Agent {
 
     /// A packet does no harm to a machine that is down, and wakes one whose sleep was forgotten.
     fn call_the_forgotten(&mut self, cx: &mut Cx<'_>) {
-        for node in self.sight.perhaps_asleep(cx.now) {
-            self.sight.woken(node, cx.now);
+        let now = cx.now;
+        for node in self.sight.perhaps_asleep(now) {
+            self.sight.woken(node, now);
             cx.effects.push(Effect::Order(Order::Wake(node)));
+        }
+        let long = |life| matches!(life, SiteLife::Silent(since) if since > self.config.policy.disaster_after);
+        let sites = (0..self.config.map.sites.len()).map(DcId::from);
+        let silent = sites.filter(|&site| long(self.sight.site_life(site, now))).collect::<Vec<_>>();
+        if self.is_first_steward(now) && self.may_call(self.config.policy.low_for, now) {
+            for site in silent {
+                let nodes = &self.config.map.sites[site.index()].nodes;
+                cx.effects.push(Effect::Order(Order::Wake(nodes[self.stewardship.calls as usize % nodes.len()])));
+            }
         }
     }
 
@@ -204,21 +214,33 @@ impl Agent {
         cx.effects.push(Effect::Order(Order::Wake(node)));
     }
 
+    /// Speaks for the first of the sites that are awake, as far as this machine hears.
+    fn is_first_steward(&self, now: LocalTime) -> bool {
+        let mut sites = (0..self.config.map.sites.len()).map(DcId::from);
+        sites.find(|&site| self.sight.site_life(site, now) == SiteLife::Heard) == Some(self.sight.site())
+    }
+
+    /// Whether other sites may be called again, and that they are.
+    fn may_call(&mut self, pause: Duration, now: LocalTime) -> bool {
+        let is_due = self.stewardship.called.is_none_or(|at| now.since(at) >= pause);
+        if is_due {
+            self.stewardship.calls = self.stewardship.calls.wrapping_add(1);
+            self.stewardship.called = Some(now);
+        }
+        is_due
+    }
+
     /// No steward is awake there: the first of those that are does it for all.
     fn wake_a_sleeping_site(&mut self, why: &'static str, cx: &mut Cx<'_>) {
         let now = cx.now;
-        let sites = || (0..self.config.map.sites.len()).map(DcId::from);
-        let is_first = sites().find(|&site| self.sight.site_life(site, now) == SiteLife::Heard);
-        let is_due = self.stewardship.called.is_none_or(|at| now.since(at) >= self.config.policy.high_for);
-        if is_first != Some(self.sight.site()) || !is_due {
+        let mut sites = (0..self.config.map.sites.len()).map(DcId::from);
+        let asleep = sites.find(|&site| self.sight.site_life(site, now) == SiteLife::Asleep);
+        let Some(site) = asleep else { return };
+        if !self.is_first_steward(now) || !self.may_call(self.config.policy.high_for, now) {
             return;
         }
-        let asleep = sites().find(|&site| self.sight.site_life(site, now) == SiteLife::Asleep);
-        let Some(site) = asleep else { return };
         let nodes = &self.config.map.sites[site.index()].nodes;
         let node = nodes[self.stewardship.calls as usize % nodes.len()];
-        self.stewardship.calls = self.stewardship.calls.wrapping_add(1);
-        self.stewardship.called = Some(now);
         self.decided(why, vec![node], cx);
         cx.effects.push(Effect::Order(Order::Wake(node)));
     }
@@ -247,7 +269,7 @@ impl Agent {
     /// C3 of the capacities. After a disaster only what is awake counts.
     fn lacks_for_the_next_disaster(&self, capacities: &[Capacity]) -> bool {
         let policy = self.policy();
-        if self.class().suspends_saving() {
+        if self.is_suspended() {
             let awake: f64 = capacities.iter().map(|site| site.awake).sum();
             let carried: f64 = capacities.iter().map(|site| site.carried).sum();
             return carried * policy.headroom > awake * policy.high;
@@ -267,7 +289,7 @@ impl Agent {
 
     fn objection(&mut self, from: NodeId, cx: &mut Cx<'_>) -> Option<&'static str> {
         let now = cx.now;
-        if self.policy().constraints.suspend && self.class().suspends_saving() {
+        if self.policy().constraints.suspend && self.is_suspended() {
             return Some("C5: a disaster or a partition is under way");
         }
         if self.policy().constraints.last_copies && self.a_service_objects(from, cx) {
@@ -304,7 +326,7 @@ impl Agent {
         if !policy.save || self.yawn.is_gone() {
             return;
         }
-        let is_suspended = policy.constraints.suspend && self.class().suspends_saving();
+        let is_suspended = policy.constraints.suspend && self.is_suspended();
         if is_suspended || self.load().now() > policy.high || self.is_pledged() {
             self.yawn.stay();
             return;
