@@ -283,7 +283,7 @@ impl Drill<'_> {
     }
 
     fn perform<M: Machine>(&self, cast: Cast<M>, promises: &Promises) -> (RunResult, Examined) {
-        let &Self { scenario, label, seed, keep, probe, .. } = self;
+        let &Self { scenario, label, seed, probe, .. } = self;
         let phases = phases::phases(scenario);
         let windows = windows(scenario, &phases);
         let end = SimTime::ZERO + scenario.duration + longest_deadline(scenario) + scenario.drain;
