@@ -27,6 +27,7 @@ use crate::scenario::{Kind, Protocol, Scenario};
 use crate::time::{Duration, SimTime};
 use crate::workload::{Clients, Plan};
 use crate::world::fault::Action;
+use crate::world::topology::Topology;
 use crate::world::{World, WorldConfig};
 
 use self::cast::Cast;
@@ -282,7 +283,7 @@ impl Drill<'_> {
     }
 
     fn perform<M: Machine>(&self, cast: Cast<M>, promises: &Promises) -> (RunResult, Examined) {
-        let &Self { scenario, label, seed, keep, probe, .. } = self;
+        let &Self { scenario, label, seed, probe, .. } = self;
         let phases = phases::phases(scenario);
         let windows = windows(scenario, &phases);
         let end = SimTime::ZERO + scenario.duration + longest_deadline(scenario) + scenario.drain;
@@ -298,8 +299,8 @@ impl Drill<'_> {
             agents,
             spare,
         };
-        let watch = self.watch(agents.is_some(), &windows);
-        let mut front = stage(scenario, seed, keep, probe.is_some(), &windows, promises.on_every_member, watch);
+        let doors = if agents.is_some() { front_doors(&scenario.topology) } else { Vec::new() };
+        let mut front = self.stage(&windows, promises.on_every_member, doors, self.watch(agents.is_some(), &windows));
         if self.agents.is_some() && agents.is_none() {
             front.notes.push("the protocol cannot change its members, so nothing was reorganised".to_owned());
         }
@@ -323,11 +324,10 @@ impl Drill<'_> {
     }
 }
 
-impl Drill<'_> {
-    fn watch(&self, reorganises: bool, windows: &[Window]) -> Watch {
-        let disturbances: Vec<SimTime> = phases::disturbances(self.scenario).iter().map(|one| one.at).collect();
-        Watch::new(self.scenario, self.agents.filter(|_| reorganises), windows, &disturbances)
-    }
+/// The machines whose agents clients ask where a service is, when no replica that they know answers: two of each
+/// data center, so that one may be down.
+fn front_doors(topology: &Topology) -> Vec<NodeId> {
+    topology.data_centers.iter().flat_map(|site| site.nodes.iter().take(2).copied()).collect()
 }
 
 fn longest_deadline(scenario: &Scenario) -> Duration {
@@ -341,58 +341,59 @@ fn windows(scenario: &Scenario, phases: &[(Window, String)]) -> Vec<Window> {
     [measured].into_iter().chain(phases.iter().map(|phase| phase.0)).chain(spans).collect()
 }
 
-fn stage(
-    scenario: &Scenario,
-    seed: u64,
-    keep: Keep,
-    examine: bool,
-    windows: &[Window],
-    on_every_member: bool,
-    watch: Watch,
-) -> Stage {
-    let topology = &scenario.topology;
-    let places = topology.data_centers.len();
-    let round_trips = |place: usize| {
-        let site = DcId::from(place);
-        let trip = |node| {
-            let there = topology.site_of(NodeId::from(node));
-            topology.between_sites(site, there).one_way + topology.between_sites(there, site).one_way
-        };
-        (0..topology.nodes.len()).map(trip).collect()
-    };
-    let plan = Plan {
-        services: scenario.services.clone(),
-        loads: scenario.loads.clone(),
-        longitudes: topology.data_centers.iter().map(|site| site.longitude).collect(),
-        round_trips: (0..places).map(round_trips).collect(),
-        start: SimTime::ZERO,
-        end: SimTime::ZERO + scenario.duration,
-    };
-    let disturbances = phases::disturbances(scenario);
-    let corruptions = scenario.timeline.iter().filter(|fault| matches!(fault.action, Action::Corrupt { .. }));
-    let rests: Vec<_> = corruptions.map(|fault| (fault.at, fault.at + AFTER_CORRUPTION)).collect();
-    let seats = scenario.services.iter().map(|service| Seat {
-        recorder: Recorder::new(windows, disturbances.clone(), service.replicas.len(), scenario.duration),
-        invariants: Invariants::new(on_every_member, rests.clone()),
-    });
-    let mut edges: Vec<SimTime> = windows.iter().flat_map(|window| [window.from, window.to]).collect();
-    edges.sort_unstable();
-    edges.dedup();
-    let names = Names {
-        services: scenario
-            .services
-            .iter()
-            .map(|service| service.name.clone())
-            .chain([cast::AGENTS.to_owned()])
-            .collect(),
-        nodes: topology.nodes.iter().map(|node| node.name.clone()).collect(),
-        places: topology.data_centers.iter().map(|site| site.name.clone()).collect(),
-    };
-    let lines = Lines::new(names, keep.history, keep.trace);
-    let mut stage =
-        Stage::new(Clients::new(plan, seed), seats.collect(), edges, longest_deadline(scenario), lines, watch);
-    if examine {
-        stage.kept = Some(Examined::default());
+impl Drill<'_> {
+    fn watch(&self, reorganises: bool, windows: &[Window]) -> Watch {
+        let disturbances: Vec<SimTime> = phases::disturbances(self.scenario).iter().map(|one| one.at).collect();
+        Watch::new(self.scenario, self.agents.filter(|_| reorganises), windows, &disturbances)
     }
-    stage
+
+    fn stage(&self, windows: &[Window], on_every_member: bool, doors: Vec<NodeId>, watch: Watch) -> Stage {
+        let &Self { scenario, seed, keep, probe, .. } = self;
+        let topology = &scenario.topology;
+        let places = topology.data_centers.len();
+        let round_trips = |place: usize| {
+            let site = DcId::from(place);
+            let trip = |node| {
+                let there = topology.site_of(NodeId::from(node));
+                topology.between_sites(site, there).one_way + topology.between_sites(there, site).one_way
+            };
+            (0..topology.nodes.len()).map(trip).collect()
+        };
+        let plan = Plan {
+            services: scenario.services.clone(),
+            loads: scenario.loads.clone(),
+            longitudes: topology.data_centers.iter().map(|site| site.longitude).collect(),
+            round_trips: (0..places).map(round_trips).collect(),
+            doors,
+            start: SimTime::ZERO,
+            end: SimTime::ZERO + scenario.duration,
+        };
+        let disturbances = phases::disturbances(scenario);
+        let corruptions = scenario.timeline.iter().filter(|fault| matches!(fault.action, Action::Corrupt { .. }));
+        let rests: Vec<_> = corruptions.map(|fault| (fault.at, fault.at + AFTER_CORRUPTION)).collect();
+        let seats = scenario.services.iter().map(|service| Seat {
+            recorder: Recorder::new(windows, disturbances.clone(), service.replicas.len(), scenario.duration),
+            invariants: Invariants::new(on_every_member, rests.clone()),
+        });
+        let mut edges: Vec<SimTime> = windows.iter().flat_map(|window| [window.from, window.to]).collect();
+        edges.sort_unstable();
+        edges.dedup();
+        let names = Names {
+            services: scenario
+                .services
+                .iter()
+                .map(|service| service.name.clone())
+                .chain([cast::AGENTS.to_owned()])
+                .collect(),
+            nodes: topology.nodes.iter().map(|node| node.name.clone()).collect(),
+            places: topology.data_centers.iter().map(|site| site.name.clone()).collect(),
+        };
+        let lines = Lines::new(names, keep.history, keep.trace);
+        let mut stage =
+            Stage::new(Clients::new(plan, seed), seats.collect(), edges, longest_deadline(scenario), lines, watch);
+        if probe.is_some() {
+            stage.kept = Some(Examined::default());
+        }
+        stage
+    }
 }

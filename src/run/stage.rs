@@ -169,6 +169,10 @@ impl<M: Machine> Front<M> for Stage {
         self.act(false, world);
     }
 
+    fn published(&mut self, service: ServiceId, place: DcId, replicas: &[NodeId], _world: &mut Outside<'_, Wake>) {
+        self.clients.published(place, service, replicas);
+    }
+
     fn place_of(&self, _service: ServiceId, client: ClientId) -> DcId {
         self.clients.place_of(client)
     }

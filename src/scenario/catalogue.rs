@@ -146,7 +146,7 @@ fn row(field: &Field, path: &str, rows: &mut Vec<Vec<String>>) {
     let (default, source) = match field.default {
         Default::Json("{}") | Default::Required | Default::Absent(_) => return,
         Default::Json("\"\"") => ("\"\"", field.source),
-        Default::Json(text) => (text.trim_matches('"'), field.source),
+        Default::Json(text) | Default::Implied(text) => (text.trim_matches('"'), field.source),
         Default::Derived(from) => (from, "choice of this format"),
     };
     rows.push(texts([path, default, unit(&field.shape), field.grade.name(), source, field.says]));

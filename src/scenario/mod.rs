@@ -1,8 +1,8 @@
 //! Scenarios: from JSON text to a checked [`Scenario`], with every problem reported at its place.
 //!
 //! A text becomes a tree that knows where everything stands ([`json`]); `--set` changes it ([`set`]); the
-//! tree is checked against one table of fields and defaults are filled in ([`fields`], [`walk`]); names
-//! become indices and contradictions are found ([`build`]). Nothing here touches a file: whoever loads a
+//! tree is checked against one table of fields and defaults are filled in ([`fields`], [`walk`]); what is written
+//! short is written out ([`copies`]); names become indices and contradictions are found ([`build`]). Nothing here touches a file: whoever loads a
 //! scenario passes a reader for the one file a scenario may name.
 
 pub mod catalogue;
@@ -10,6 +10,7 @@ pub mod diagnostics;
 
 mod build;
 mod canonical;
+mod copies;
 mod fields;
 mod item;
 mod json;

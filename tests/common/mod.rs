@@ -98,6 +98,8 @@ pub fn scenario(sites: usize, application: Application, duration: u64) -> Scenar
             service: ServiceId(0),
             from: all,
             rate: 2.0,
+            weights: vec![],
+            reads_nearest: false,
             reads: 0.5,
             appends: if application == Application::Kv { 0.2 } else { 0.0 },
             swaps: if application == Application::Kv { 0.2 } else { 0.0 },

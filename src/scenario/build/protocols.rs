@@ -1,6 +1,6 @@
 //! Protocols and their options.
 
-use super::{Builder, reorganise};
+use super::{Builder, reorganise, written};
 use crate::protocols::optimistic::{Ack, MergePolicy, Options, ReadLevel};
 use crate::protocols::raft::AfterDiskLoss;
 use crate::protocols::{dynamic_voting, lazy_consensus, omnipaxos, raft, static_primary, viewstamped};
@@ -73,12 +73,6 @@ fn optimistic(builder: &mut Builder<'_>, item: &Item) -> Options {
         session_expiry: time("session_expiry"),
         clock_skew_max: time("clock_skew_max"),
     }
-}
-
-/// The field a person wrote, of two that contradict each other.
-fn written<'a>(first: &'a Item, second: &'a Item) -> &'a Item {
-    use crate::scenario::json::Origin;
-    if matches!(first.origin, Origin::Default) { second } else { first }
 }
 
 fn suspicion(builder: &mut Builder<'_>, item: &Item) {

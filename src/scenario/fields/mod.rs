@@ -103,6 +103,8 @@ pub enum Default {
     Absent(&'static str),
     /// This JSON is filled in.
     Json(&'static str),
+    /// This JSON holds, but is not filled in, so that what is older than the field resolves as it did before.
+    Implied(&'static str),
     /// A value that depends on the rest of the scenario is filled in; the text says which.
     Derived(&'static str),
 }
@@ -171,6 +173,18 @@ pub const fn graded(
     source: &'static str,
 ) -> Field {
     Field { name, shape, default: Default::Json(json), says, source, grade }
+}
+
+/// A field with a default that holds without being filled in.
+pub const fn implied(
+    name: &'static str,
+    shape: Shape,
+    json: &'static str,
+    says: &'static str,
+    grade: Grade,
+    source: &'static str,
+) -> Field {
+    Field { name, shape, default: Default::Implied(json), says, source, grade }
 }
 
 pub const PROBABILITY: Shape = Shape::Number { from: 0.0, to: 1.0, open: false };
