@@ -301,6 +301,7 @@ impl Drill<'_> {
         };
         let doors = if agents.is_some() { front_doors(&scenario.topology) } else { Vec::new() };
         let mut front = self.stage(&windows, promises.on_every_member, doors, self.watch(agents.is_some(), &windows));
+        front.moves_until = agents.map(|_| end);
         if self.agents.is_some() && agents.is_none() {
             front.notes.push("the protocol cannot change its members, so nothing was reorganised".to_owned());
         }
@@ -314,7 +315,13 @@ impl Drill<'_> {
         // Agents come after the services, and hold nothing for clients.
         for (replicas, seat) in world.replicas().services().zip(&world.front().seats) {
             let own = fates::fates(&replicas, &seat.recorder);
-            let judged = verdicts::Judged { scenario, service: replicas.service(), fates: &own, end };
+            let judged = verdicts::Judged {
+                scenario,
+                service: replicas.service(),
+                fates: &own,
+                end,
+                settled_late: seat.settled_late,
+            };
             verdicts.extend(judged.verdicts(&replicas, &seat.invariants, promises));
             fates.push(own);
         }
@@ -374,6 +381,7 @@ impl Drill<'_> {
         let seats = scenario.services.iter().map(|service| Seat {
             recorder: Recorder::new(windows, disturbances.clone(), service.replicas.len(), scenario.duration),
             invariants: Invariants::new(on_every_member, rests.clone()),
+            settled_late: false,
         });
         let mut edges: Vec<SimTime> = windows.iter().flat_map(|window| [window.from, window.to]).collect();
         edges.sort_unstable();

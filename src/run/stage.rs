@@ -21,10 +21,15 @@ pub const OBSERVE_EVERY: Duration = Duration::from_millis(100);
 /// After state was overwritten, the checks of each event rest for this long.
 pub const AFTER_CORRUPTION: Duration = Duration::from_secs(30);
 
+/// Where replicas move to the end of a run, a legitimate state is looked for as long before.
+const LATE: Duration = Duration::from_secs(30);
+
 /// What the front holds of one service.
 pub struct Seat {
     pub recorder: Recorder,
     pub invariants: Invariants,
+    /// Seen in a legitimate state towards the end of a run in which replicas move to the end.
+    pub settled_late: bool,
 }
 
 /// A read under way, for judging whether its answer is stale.
@@ -53,6 +58,8 @@ pub struct Stage {
     pub lines: Lines,
     pub watch: Watch,
     pub notes: Vec<String>,
+    /// The end of a run in which replicas move.
+    pub moves_until: Option<SimTime>,
 }
 
 impl Stage {
@@ -76,6 +83,7 @@ impl Stage {
             lines,
             watch,
             notes: Vec::new(),
+            moves_until: None,
         }
     }
 
@@ -255,6 +263,7 @@ impl<M: Machine> Front<M> for Stage {
         let second = now.as_nanos() / 1_000_000_000;
         let on_the_second = now.as_nanos().is_multiple_of(1_000_000_000) && second > 0;
         let edge = self.edges.contains(&now);
+        let late = on_the_second && self.moves_until.is_some_and(|end| end.since(now) <= LATE);
         if edge || on_the_second {
             self.watch.observe(now, on_the_second, replicas);
         }
@@ -269,6 +278,7 @@ impl<M: Machine> Front<M> for Stage {
             if seat.recorder.unsettled(now) && legitimate(&replicas, Members::All).is_ok() {
                 seat.recorder.legitimate(now);
             }
+            seat.settled_late |= late && !seat.settled_late && legitimate(&replicas, Members::ButHeld).is_ok();
         }
     }
 
