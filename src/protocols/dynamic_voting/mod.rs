@@ -401,6 +401,7 @@ impl Machine for Replica {
                 vec![]
             },
             impaired: false,
+            released: false,
         }
     }
 

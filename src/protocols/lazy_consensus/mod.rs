@@ -366,6 +366,7 @@ impl Machine for Replica {
             candidate: fit.then(|| if self.leads() { self.me() } else { self.coordinator() }),
             held: Vec::new(),
             impaired: false,
+            released: false,
         }
     }
 

@@ -224,6 +224,7 @@ impl Machine for Replica {
             candidate: view.map(|(_, leader, _)| leader),
             held: Vec::new(),
             impaired: false,
+            released: false,
         }
     }
 

@@ -308,6 +308,7 @@ impl Machine for Replica {
             candidate: self.candidate,
             held: self.held_nodes(),
             impaired: self.is_impaired(self.last_tick) && !self.is_serving(),
+            released: self.is_released(),
         }
     }
 

@@ -150,7 +150,7 @@ impl Machine for Replica {
                 () => Role::Listening,
             },
             view: self.view(),
-            replica_set: members.clone(),
+            replica_set: self.leader_first(&members),
             synced: self.synced(),
             members,
             tip: self.tip(),
@@ -160,6 +160,8 @@ impl Machine for Replica {
             candidate: self.leader(),
             held: Vec::new(),
             impaired: false,
+            // Its identity was dropped with all that it held.
+            released: self.has_nothing(),
         }
     }
 

@@ -374,7 +374,7 @@ impl Machine for Replica {
                 _ => Role::Listening,
             },
             view: self.view(),
-            replica_set: if part { members.clone() } else { Vec::new() },
+            replica_set: if part { self.from_primary() } else { Vec::new() },
             synced: self.synced(),
             members,
             tip: self.tip(),
@@ -384,6 +384,7 @@ impl Machine for Replica {
             candidate: (self.standing == Standing::Normal).then(|| self.primary()),
             held: Vec::new(),
             impaired: false,
+            released: self.standing == Standing::Retired && (self.is_released() || self.is_newcomer()),
         }
     }
 

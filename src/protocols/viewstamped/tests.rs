@@ -178,8 +178,9 @@ fn newcomers_replace_everybody_and_the_first_leads() {
         let status = stage.machine(set[0]).map(Machine::status).expect("it runs");
         let mut members = set.clone();
         members.sort_unstable();
-        assert_eq!((&status.replica_set, &status.synced), (&members, &members));
+        assert_eq!((&status.replica_set, &status.members, &status.synced), (&set, &members, &members));
         for gone in stage.nodes().into_iter().filter(|node| !set.contains(node)) {
+            assert!(stage.machine(gone).is_none_or(|gone| gone.status().released), "n{}", gone.0);
             stage.crash(gone);
         }
     }

@@ -204,7 +204,8 @@ fn newcomers_replace_everybody_and_the_first_leads() {
             let mut voters = set.clone();
             voters.sort_unstable();
             let status = stage.machine(set[0]).map(Machine::status).expect("it runs");
-            assert_eq!((&status.replica_set, &status.synced), (&voters, &voters));
+            assert_eq!((status.replica_set[0], &status.members, &status.synced), (set[0], &voters, &voters));
+            assert!(!status.released && stage.machine(gone).is_some_and(|gone| gone.status().released));
             stage.crash(gone);
         }
         let done = stage.replies.iter().filter(|(.., outcome)| is_done(Some(*outcome))).count();
