@@ -189,6 +189,7 @@ fn finish(fake: &Fake, protocol: &str, seed: u64, metrics: MetricsTable, phases:
         fingerprint: format!("{:016x}", 0x5eed_0000_0000 + seed),
         events: 1_234_567,
         simulated_s: fake.duration as f64 + 60.0,
+        residency: None,
         recoveries: vec![Recovery {
             service: fake.services[0].into(),
             fault: "crash tokyo".into(),
