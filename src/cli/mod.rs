@@ -14,6 +14,7 @@ pub mod verify;
 
 mod batch;
 mod bug;
+mod defect;
 mod interrupt;
 mod load;
 mod options;

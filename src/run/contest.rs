@@ -71,7 +71,6 @@ fn round_trip_max(nodes: &[NodeId], topology: &Topology) -> Duration {
     pairs.map(trip).max().unwrap_or(Duration::ZERO)
 }
 
-/// The optimistic mechanism, perhaps with a defect that a test asks for.
 pub fn optimistic<'a>(options: &'a optimistic::Options, probe: &'a Probe) -> Contest<'a, optimistic::Replica> {
     Contest {
         configs: Box::new(move |service, topology| {
@@ -88,6 +87,11 @@ pub fn optimistic<'a>(options: &'a optimistic::Options, probe: &'a Probe) -> Con
     }
 }
 
+/// One member that never acknowledges is a nuisance; if all were like that, no view would ever be confirmed.
+fn has_defect(mutation: optimistic::Mutation, me: NodeId, members: &[NodeId]) -> bool {
+    mutation != optimistic::Mutation::DropReplicateAcks || members.last() == Some(&me)
+}
+
 fn optimistic_config(
     options: &optimistic::Options,
     group: Group,
@@ -100,16 +104,15 @@ fn optimistic_config(
         .zip(&members)
         .map(|(place, &node)| optimistic::Peer { node, data_center: topology.site_of(node), priority: count - place })
         .collect();
+    let mutation = options.mutation.filter(|&mutation| has_defect(mutation, me, &members));
     let mut replica_set = members;
     replica_set.sort_unstable();
-    let has_defect = probe.broken.is_empty() || probe.broken.contains(&me);
     optimistic::Config {
-        options: options.clone(),
+        options: optimistic::Options { mutation, ..options.clone() },
         me,
         directory,
         replica_set: probe.replica_set.clone().unwrap_or(replica_set),
         round_trip_max,
-        mutation: probe.mutation.filter(|_| has_defect),
     }
 }
 
@@ -118,10 +121,9 @@ pub fn static_primary(options: &static_primary::Options) -> Contest<'_, static_p
     Contest::new(|group| Rc::new(static_primary::Config { options: options.clone(), group }), promises)
 }
 
-/// Raft, perhaps with a defect that a test asks for.
-pub fn raft(options: &raft::Options, mutation: Option<raft::Mutation>) -> Contest<'_, raft::Replica> {
+pub fn raft(options: &raft::Options) -> Contest<'_, raft::Replica> {
     let promises = raft_promises(options);
-    Contest::new(move |group| Rc::new(raft::Config { options: options.clone(), group, mutation }), promises)
+    Contest::new(move |group| Rc::new(raft::Config { options: options.clone(), group }), promises)
 }
 
 /// A lease is as good as the clocks; the protocol is none if a disk may forget.
@@ -134,11 +136,7 @@ fn raft_promises(options: &raft::Options) -> Promises {
     }
 }
 
-/// Omni-Paxos, perhaps with a defect that a test asks for.
-pub fn omnipaxos(
-    options: &omnipaxos::Options,
-    mutation: Option<omnipaxos::Mutation>,
-) -> Contest<'_, omnipaxos::Replica> {
+pub fn omnipaxos(options: &omnipaxos::Options) -> Contest<'_, omnipaxos::Replica> {
     let survives = match options.after_disk_loss {
         raft::AfterDiskLoss::StayOut => Survives::Minority,
         // An empty member takes part in majorities under an identity that had promised and accepted.
@@ -146,34 +144,23 @@ pub fn omnipaxos(
     };
     let fresh_reads = options.reads == omnipaxos::Reads::Log;
     let promises = Promises { survives, fresh_reads, ..Promises::MAJORITY };
-    Contest::new(move |group| Rc::new(omnipaxos::Config { options: options.clone(), group, mutation }), promises)
+    Contest::new(move |group| Rc::new(omnipaxos::Config { options: options.clone(), group }), promises)
 }
 
-/// Viewstamped Replication, perhaps with a defect that a test asks for.
-pub fn viewstamped(
-    options: &viewstamped::Options,
-    mutation: Option<viewstamped::Mutation>,
-) -> Contest<'_, viewstamped::Replica> {
-    let config = move |group| Rc::new(viewstamped::Config { options: options.clone(), group, mutation });
+pub fn viewstamped(options: &viewstamped::Options) -> Contest<'_, viewstamped::Replica> {
+    let config = move |group| Rc::new(viewstamped::Config { options: options.clone(), group });
     Contest::new(config, Promises::MAJORITY)
 }
 
-/// Semi-passive replication, perhaps with a defect that a test asks for.
-pub fn lazy_consensus(
-    options: &lazy_consensus::Options,
-    mutation: Option<lazy_consensus::Mutation>,
-) -> Contest<'_, lazy_consensus::Replica> {
-    let config = move |group| Rc::new(lazy_consensus::Config { options: options.clone(), group, mutation });
+pub fn lazy_consensus(options: &lazy_consensus::Options) -> Contest<'_, lazy_consensus::Replica> {
+    let config = move |group| Rc::new(lazy_consensus::Config { options: options.clone(), group });
     Contest::new(config, Promises::MAJORITY)
 }
 
-/// Dynamic voting, perhaps with a defect that a test asks for. A view may have shrunk to one replica, so no lost disk
+/// A view may have shrunk to one replica, so no lost disk
 /// is survived for certain.
-pub fn dynamic_voting(
-    options: &dynamic_voting::Options,
-    mutation: Option<dynamic_voting::Mutation>,
-) -> Contest<'_, dynamic_voting::Replica> {
+pub fn dynamic_voting(options: &dynamic_voting::Options) -> Contest<'_, dynamic_voting::Replica> {
     let promises = Promises { on_every_member: true, survives: Survives::NoLostDisk, ..Promises::MAJORITY };
-    let config = move |group| Rc::new(dynamic_voting::Config { options: options.clone(), group, mutation });
+    let config = move |group| Rc::new(dynamic_voting::Config { options: options.clone(), group });
     Contest::new(config, promises)
 }

@@ -142,21 +142,21 @@ fn enter(
     probe: Option<&Probe>,
 ) -> (RunResult, Examined) {
     let Protocol { label, kind } = protocol;
-    match kind {
+    let (mut result, examined) = match kind {
         Kind::Optimistic(options) => {
             drive(scenario, label, seed, keep, probe, &contest::optimistic(options, &Probe::default()))
         }
-        Kind::Raft(options) => drive(scenario, label, seed, keep, probe, &contest::raft(options, None)),
-        Kind::OmniPaxos(options) => drive(scenario, label, seed, keep, probe, &contest::omnipaxos(options, None)),
-        Kind::Viewstamped(options) => drive(scenario, label, seed, keep, probe, &contest::viewstamped(options, None)),
+        Kind::Raft(options) => drive(scenario, label, seed, keep, probe, &contest::raft(options)),
+        Kind::OmniPaxos(options) => drive(scenario, label, seed, keep, probe, &contest::omnipaxos(options)),
+        Kind::Viewstamped(options) => drive(scenario, label, seed, keep, probe, &contest::viewstamped(options)),
         Kind::StaticPrimary(options) => drive(scenario, label, seed, keep, probe, &contest::static_primary(options)),
-        Kind::LazyConsensus(options) => {
-            drive(scenario, label, seed, keep, probe, &contest::lazy_consensus(options, None))
-        }
-        Kind::DynamicVoting(options) => {
-            drive(scenario, label, seed, keep, probe, &contest::dynamic_voting(options, None))
-        }
+        Kind::LazyConsensus(options) => drive(scenario, label, seed, keep, probe, &contest::lazy_consensus(options)),
+        Kind::DynamicVoting(options) => drive(scenario, label, seed, keep, probe, &contest::dynamic_voting(options)),
+    };
+    if let Some((name, says)) = kind.defect() {
+        result.record.notes.push(format!("{label} has the deliberate defect `{name}`: {says}"));
     }
+    (result, examined)
 }
 
 /// Runs any machine in a scenario, under a label of its own: how a protocol that this crate does not know
@@ -185,10 +185,6 @@ pub fn run_machine_probed<M: Machine>(
 /// What a test does to a run beyond its scenario.
 #[derive(Clone, Debug, Default)]
 pub struct Probe {
-    /// A deliberate defect of the optimistic mechanism.
-    pub mutation: Option<optimistic::Mutation>,
-    /// The machines that have it; all if empty.
-    pub broken: Vec<NodeId>,
     /// The replica set at the start, if it is not everyone who is placed.
     pub replica_set: Option<Vec<NodeId>>,
     /// When, at which machine, and which replica set is asked for, of the first service.

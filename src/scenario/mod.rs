@@ -93,6 +93,19 @@ impl Kind {
             Self::DynamicVoting(_) => "dynamic-voting",
         }
     }
+
+    /// The name of the deliberate defect that its options ask for, and what it does.
+    pub fn defect(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Optimistic(options) => options.mutation.map(optimistic::Mutation::told),
+            Self::Raft(options) => options.mutation.map(raft::Mutation::told),
+            Self::OmniPaxos(options) => options.mutation.map(omnipaxos::Mutation::told),
+            Self::Viewstamped(options) => options.mutation.map(viewstamped::Mutation::told),
+            Self::LazyConsensus(options) => options.mutation.map(lazy_consensus::Mutation::told),
+            Self::DynamicVoting(options) => options.mutation.map(dynamic_voting::Mutation::told),
+            Self::StaticPrimary(_) => None,
+        }
+    }
 }
 
 /// What a scenario expects of its results.

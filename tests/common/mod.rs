@@ -40,6 +40,7 @@ pub fn options() -> Options {
         sync_limit: 4_000,
         session_expiry: Duration::from_secs(86_400),
         clock_skew_max: Duration::from_secs(1),
+        mutation: None,
     }
 }
 

@@ -65,13 +65,11 @@ use crate::machine::{
 };
 use crate::op::{Outcome, Request, Tip, WriteKey};
 
-/// A deliberate defect, to test the judges with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mutation {
-    /// Answer a write once it is ordered, before f others hold it.
-    AckBeforeCommit,
-    /// Take a lost disk for a new one: join at once with an empty log.
-    RecoverWithoutProtocol,
+crate::protocols::mutations! {
+    AckBeforeCommit "ack-before-commit"
+        "The primary answers a write once it is ordered, before f others hold it."
+    RecoverWithoutProtocol "recover-without-protocol"
+        "A replica takes a lost disk for a new one, and joins at once with an empty log."
 }
 
 /// What a replica is told once.
@@ -79,7 +77,6 @@ pub enum Mutation {
 pub struct Config {
     pub options: Options,
     pub group: Group,
-    pub mutation: Option<Mutation>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -322,7 +319,7 @@ impl Machine for Replica {
     fn boot(config: &Self::Config, log: &[Record], cx: &mut Cx<'_>) -> Result<Self, BootError> {
         let members = &config.group.members;
         let disk = Disk::read(members, log);
-        let lost = disk.is_none() && config.mutation != Some(Mutation::RecoverWithoutProtocol);
+        let lost = disk.is_none() && config.options.mutation != Some(Mutation::RecoverWithoutProtocol);
         let standing = if lost { Standing::Recovering } else { Standing::Normal };
         let disk = disk.unwrap_or_else(|| Disk::fresh(members));
         let fresh = disk.fresh;
