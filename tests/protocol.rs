@@ -194,7 +194,7 @@ fn the_same_seed_gives_the_same_bytes_whatever_is_kept_and_another_does_not() {
     let once = |seed, keep| run(&drill, &drill.protocols[0], seed, keep);
     let first = once(1, Keep::default());
     let again = once(1, Keep::default());
-    let kept = once(1, Keep { history: true, trace: true });
+    let kept = once(1, Keep { history: true, trace: true, ..Keep::default() });
     assert_eq!(first.record, again.record);
     assert_eq!(first.seconds, again.seconds);
     assert_eq!(first.record, kept.record, "keeping a history and a trace changes nothing");

@@ -162,7 +162,7 @@ fn reap(args: &Args, plan: &Arc<Plan>) -> Result<Harvest, rayon::ThreadPoolBuild
     let harvest = Arc::new(Mutex::new(Harvest::default()));
     let work = {
         let (plan, gate, harvest, out) = (plan.clone(), gate.clone(), harvest.clone(), args.out.clone());
-        let keep = Keep { history: args.history, trace: args.trace };
+        let keep = Keep { history: args.history, trace: args.trace, ..Keep::default() };
         move |run| one_run(&plan, run, keep, &gate, &harvest, &out)
     };
     let mut bugs = BTreeMap::new();

@@ -41,7 +41,20 @@ pub struct Promises {
     pub durable_before_ack: bool,
     /// No read misses a write that was acknowledged before the read began.
     pub fresh_reads: bool,
+    /// Histories are linearizable as long as the confirmed views form one chain, and no state or disk is lost.
+    pub linearizable_in_one_chain: bool,
     pub survives: Survives,
+    /// Where sides may serve without each other: how soon the dead are noticed, and how long a member that failed
+    /// may be left out.
+    pub membership: Option<Membership>,
+}
+
+/// Timing of views.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Membership {
+    pub heartbeat: Duration,
+    pub suspect_after: Duration,
+    pub hold_down_max: Duration,
 }
 
 /// The lost disks that no acknowledged write may be lost to.
@@ -54,8 +67,14 @@ pub enum Survives {
 
 impl Promises {
     /// Of a protocol whose writes are durable on a majority, and whose reads are linearizable.
-    pub const MAJORITY: Self =
-        Self { on_every_member: false, durable_before_ack: true, fresh_reads: true, survives: Survives::Minority };
+    pub const MAJORITY: Self = Self {
+        on_every_member: false,
+        durable_before_ack: true,
+        fresh_reads: true,
+        linearizable_in_one_chain: false,
+        survives: Survives::Minority,
+        membership: None,
+    };
 }
 
 /// The group of each replica of a service, in order of placement.
@@ -82,7 +101,14 @@ pub fn optimistic<'a>(options: &'a optimistic::Options, probe: &'a Probe) -> Con
             durable_before_ack: options.ack != optimistic::Ack::None,
             // Only while the confirmed views form one chain: it is measured.
             fresh_reads: false,
+            linearizable_in_one_chain: options.ack == optimistic::Ack::All
+                && options.reads == optimistic::ReadLevel::Latest,
             survives: Survives::NoLostDisk,
+            membership: Some(Membership {
+                heartbeat: options.heartbeat,
+                suspect_after: options.suspect_after,
+                hold_down_max: options.hold_down_max,
+            }),
         },
     }
 }

@@ -1,6 +1,8 @@
 //! A scenario, a protocol and a seed give a [`RunResult`].
 
+mod checks;
 pub mod contest;
+mod coverage;
 mod expect;
 pub mod lines;
 mod phases;
@@ -19,13 +21,14 @@ use crate::metrics::recorder::{Fates, Recorded, Recorder, worst};
 use crate::metrics::window::{Counted, Tally, Window};
 use crate::metrics::{Metrics, MetricsTable, Phase, Recovery, Second};
 use crate::protocols::optimistic;
-use crate::scenario::{Kind, Protocol, Scenario};
+use crate::scenario::{Check, Kind, Protocol, Scenario};
 use crate::time::{Duration, SimTime};
 use crate::workload::{Clients, Plan};
 use crate::world::fault::Action;
 use crate::world::{Replicas, ServiceSpec, World, WorldConfig};
 
-pub use self::contest::{Contest, Promises, Survives, groups};
+pub use self::contest::{Contest, Membership, Promises, Survives, groups};
+use self::coverage::Coverage;
 use self::lines::{Lines, Names};
 use self::stage::{AFTER_CORRUPTION, OBSERVE_EVERY, Seat, Stage};
 
@@ -40,6 +43,8 @@ pub struct RunResult {
     pub history: Option<Vec<u8>>,
     /// Lines of `trace.jsonl`, if asked for.
     pub trace: Option<Vec<u8>>,
+    /// States and decisions that the protocol reached, ascending, if asked for.
+    pub features: Vec<u64>,
 }
 
 /// `result.json`.
@@ -121,6 +126,8 @@ pub struct Keep {
     pub history: bool,
     /// Lines of `trace.jsonl`.
     pub trace: bool,
+    /// Features for whoever looks for runs unlike others.
+    pub coverage: bool,
 }
 
 /// Runs one protocol of a scenario under one seed.
@@ -249,7 +256,8 @@ fn drive<M: Machine>(
         end,
         observe_every: Some(OBSERVE_EVERY),
     };
-    let front = stage(scenario, seed, keep, probe.is_some(), &windows, contest.promises.on_every_member);
+    let examine = probe.is_some() || scenario.checks.contains(&Check::Linearizability);
+    let front = stage(scenario, seed, keep, examine, &windows, &contest.promises);
     let mut world = World::<M, Stage>::new(config, front);
     for (at, node, set) in probe.into_iter().flat_map(|probe| &probe.reconfigure) {
         world.inject_reconfigure(*at, ServiceId(0), *node, set.clone());
@@ -265,8 +273,10 @@ fn drive<M: Machine>(
     let mut verdicts = Vec::new();
     for (index, replicas) in world.replicas().services().enumerate() {
         let seat = &world.front().seats[index];
-        let judged = verdicts::Judged { scenario, service: ServiceId::from(index), fates: &fates[index], end };
-        verdicts.extend(judged.verdicts(&replicas, &seat.invariants, &contest.promises));
+        let history = world.front().kept.as_ref().map_or(&[][..], |kept| &kept.history);
+        let service = ServiceId::from(index);
+        let judged = verdicts::Judged { scenario, service, fates: &fates[index], end, seat, history };
+        verdicts.extend(judged.verdicts(&replicas, &contest.promises));
     }
     let stage = world.into_front();
     let finished = Finished { scenario, label, seed, fingerprint, events, end, phases, windows, fates, verdicts };
@@ -284,14 +294,7 @@ fn windows(scenario: &Scenario, phases: &[(Window, String)]) -> Vec<Window> {
     [measured].into_iter().chain(phases.iter().map(|phase| phase.0)).chain(spans).collect()
 }
 
-fn stage(
-    scenario: &Scenario,
-    seed: u64,
-    keep: Keep,
-    examine: bool,
-    windows: &[Window],
-    on_every_member: bool,
-) -> Stage {
+fn stage(scenario: &Scenario, seed: u64, keep: Keep, examine: bool, windows: &[Window], promises: &Promises) -> Stage {
     let topology = &scenario.topology;
     let places = topology.data_centers.len();
     let round_trips = |place: usize| {
@@ -315,7 +318,8 @@ fn stage(
     let rests: Vec<_> = corruptions.map(|fault| (fault.at, fault.at + AFTER_CORRUPTION)).collect();
     let seats = scenario.services.iter().map(|service| Seat {
         recorder: Recorder::new(windows, disturbances.clone(), service.replicas.len(), scenario.duration),
-        invariants: Invariants::new(on_every_member, rests.clone()),
+        invariants: Invariants::new(promises.on_every_member, rests.clone()),
+        succession: checks::succession(scenario, service, promises),
     });
     let mut edges: Vec<SimTime> = windows.iter().flat_map(|window| [window.from, window.to]).collect();
     edges.sort_unstable();
@@ -327,9 +331,8 @@ fn stage(
     };
     let lines = Lines::new(names, keep.history, keep.trace);
     let mut stage = Stage::new(Clients::new(plan, seed), seats.collect(), edges, longest_deadline(scenario), lines);
-    if examine {
-        stage.kept = Some(Examined::default());
-    }
+    stage.kept = examine.then(Examined::default);
+    stage.coverage = keep.coverage.then(Coverage::default);
     stage
 }
 
@@ -426,7 +429,7 @@ impl Measured {
 
 impl Finished<'_> {
     fn result(self, stage: Stage) -> (RunResult, Examined) {
-        let Stage { seats, kept, lines, notes, .. } = stage;
+        let Stage { seats, kept, lines, notes, coverage, .. } = stage;
         let mut examined = kept.unwrap_or_default();
         let mut measured = Measured { services: Vec::new() };
         for (seat, service) in seats.into_iter().zip(&self.scenario.services) {
@@ -467,7 +470,8 @@ impl Finished<'_> {
         };
         let seconds = measured.services.into_iter().map(|(name, recorded)| (name, recorded.seconds)).collect();
         let (history, trace) = lines.into_files();
-        (RunResult { record, seconds, history, trace }, examined)
+        let features = coverage.map(Coverage::into_features).unwrap_or_default();
+        (RunResult { record, seconds, history, trace, features }, examined)
     }
 
     /// The whole measured run: what its window tells, the recoveries, and the fates of writes.

@@ -2,6 +2,7 @@
 
 use crate::check::invariants::Invariants;
 use crate::check::legitimate::{Members, legitimate};
+use crate::check::succession::Succession;
 use crate::history::{self, What};
 use crate::id::{ClientId, DcId, NodeId, ServiceId};
 use crate::machine::{Machine, Note, Views};
@@ -11,6 +12,7 @@ use crate::time::{Duration, SimTime};
 use crate::workload::{Act, Clients, Ticket, Wake};
 use crate::world::{AllReplicas, Answered, ClientRequest, FaultNews, Front, Outside, Replicas, TraceEvent};
 
+use super::coverage::Coverage;
 use super::lines::Lines;
 use super::{Examined, Installed};
 
@@ -24,6 +26,8 @@ pub const AFTER_CORRUPTION: Duration = Duration::from_secs(30);
 pub struct Seat {
     pub recorder: Recorder,
     pub invariants: Invariants,
+    /// If the scenario asks for it.
+    pub succession: Option<Succession>,
 }
 
 /// A read under way, for judging whether its answer is stale.
@@ -49,6 +53,8 @@ pub struct Stage {
     patience: u64,
     /// For checkers, if asked for.
     pub kept: Option<Examined>,
+    /// If asked for.
+    pub coverage: Option<Coverage>,
     pub lines: Lines,
     pub notes: Vec<String>,
 }
@@ -64,6 +70,7 @@ impl Stage {
             edges,
             patience,
             kept: None,
+            coverage: None,
             lines,
             notes: Vec::new(),
         }
@@ -174,6 +181,9 @@ impl<M: Machine> Front<M> for Stage {
             Views::Succeed => seat.newest_serves(now, replicas),
         }
         seat.invariants.stepped(now, node, replicas);
+        if let Some(succession) = &mut seat.succession {
+            succession.stepped(now, node, replicas.nodes());
+        }
     }
 
     fn note(&mut self, now: SimTime, service: ServiceId, node: NodeId, note: &Note, replicas: &Replicas<'_, M>) {
@@ -186,6 +196,12 @@ impl<M: Machine> Front<M> for Stage {
         {
             let members = members.clone();
             kept.installed.push(Installed { at: now, service, epoch: *epoch, coordinator: node, members });
+        }
+        if let Some(succession) = &mut self.seats[service.index()].succession {
+            succession.note(now, node, note, replicas);
+        }
+        if let Some(coverage) = &mut self.coverage {
+            coverage.note(service, node, note);
         }
         self.lines.note(now, service, node, note);
     }
@@ -234,6 +250,9 @@ impl<M: Machine> Front<M> for Stage {
             if edge {
                 let counts = replicas.counts();
                 seat.recorder.traffic(now, counts.messages, counts.bytes_wan);
+            }
+            if on_the_second && let Some(coverage) = &mut self.coverage {
+                coverage.state(&replicas);
             }
             if on_the_second {
                 seat.end_second(second, self.patience, &replicas);

@@ -53,6 +53,8 @@ pub struct Scenario {
     pub timeline: Vec<Fault>,
     pub failures: Vec<Failure>,
     pub expectations: Vec<Expectation>,
+    /// Checks beyond those that every run is judged by.
+    pub checks: Vec<Check>,
     /// The file's JSON, after `--set`.
     pub as_written: serde_json::Value,
     /// The same with every default filled in; parsing it gives this scenario again.
@@ -104,6 +106,30 @@ impl Kind {
             Self::LazyConsensus(options) => options.mutation.map(lazy_consensus::Mutation::told),
             Self::DynamicVoting(options) => options.mutation.map(dynamic_voting::Mutation::told),
             Self::StaticPrimary(_) => None,
+        }
+    }
+}
+
+/// A check that a run is judged by if its scenario asks for it: it takes memory or time that grows with the run, or
+/// looks at how a protocol works and not only at what it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    Linearizability,
+    Accounts,
+    Succession,
+    Rest,
+}
+
+impl Check {
+    pub const ALL: [Self; 4] = [Self::Linearizability, Self::Accounts, Self::Succession, Self::Rest];
+
+    /// Its name in scenarios and in verdicts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Linearizability => "linearizability",
+            Self::Accounts => "accounts",
+            Self::Succession => "succession",
+            Self::Rest => "rest",
         }
     }
 }

@@ -110,6 +110,7 @@ pub fn scenario(sites: usize, application: Application, duration: u64) -> Scenar
         timeline: Vec::new(),
         failures: Vec::new(),
         expectations: Vec::new(),
+        checks: Vec::new(),
         as_written: serde_json::Value::Null,
         resolved: serde_json::Value::Null,
         hash: String::new(),

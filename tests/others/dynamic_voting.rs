@@ -1,7 +1,7 @@
 //! Dynamic voting.
 
 use crate::common::chaos::Kinds;
-use crate::common::contest::judge_broken;
+use crate::common::contest::{CHECKS, judge_broken};
 use crate::common::{fault, scenario, secs, sites};
 use crate::{is_caught, sweep, sweep_over};
 use firedrill::protocols::dynamic_voting;
@@ -55,6 +55,7 @@ fn acknowledging_alone_is_caught() {
 /// has recorded the view of the three, and has not heard that it is installed.
 fn moved_over(after: Duration) -> Scenario {
     let mut drill = scenario(5, Application::Kv, 70);
+    drill.checks = CHECKS.to_vec();
     let split = |at: SimTime, lasts: Duration, groups: [&[u32]; 2]| {
         let groups = groups.into_iter().map(sites).collect();
         let mut split = fault(at, None, "partition", Action::Partition { groups });
