@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod completions;
+pub mod fuzz;
 pub mod list;
 pub mod plot;
 pub mod replay;
@@ -64,6 +65,7 @@ pub enum Command {
     Run(run::Args),
     Check(check::Args),
     Replay(replay::Args),
+    Fuzz(fuzz::Args),
     Verify(verify::Args),
     Plot(plot::Args),
     List(list::Args),

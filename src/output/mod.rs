@@ -3,6 +3,7 @@
 //! ```text
 //! OUT/SCENARIO/PROTOCOL/seed-N/   result.json, timeseries.csv, and on request history.jsonl, trace.jsonl
 //! OUT/SCENARIO/                   summary.csv, summary.json and the plots
+//! OUT/fuzz/SCENARIO/PROTOCOL/     scenarios that show what a search found
 //! ```
 //!
 //! Files appear whole or not at all; a run's directory is replaced whole. Nothing here depends on the time
@@ -24,6 +25,8 @@ mod fixture;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 pub use error::OutputError;
 pub use files::check_destination;
@@ -83,6 +86,23 @@ pub fn write_summary(out: &Path, scenario: &str, records: &[Record]) -> Result<[
     json.push(b'\n');
     files::write_bytes(&paths[1], &json)?;
     Ok(paths)
+}
+
+/// Where a search of a scenario leaves what it finds: one scenario file for each finding of a protocol.
+pub fn findings_dir(out: &Path, scenario: &str) -> PathBuf {
+    out.join("fuzz").join(scenario)
+}
+
+/// Writes a scenario that shows a finding, in place of an earlier one of the same name. Returns its path.
+///
+/// # Errors
+/// The file could not be written.
+pub fn write_finding(dir: &Path, protocol: &str, name: &str, scenario: &Value) -> Result<PathBuf, OutputError> {
+    let dir = dir.join(protocol);
+    files::create_dir(&dir)?;
+    let path = dir.join(format!("{name}.json"));
+    files::write_bytes(&path, format!("{scenario:#}\n").as_bytes())?;
+    Ok(path)
 }
 
 /// Writes finished runs of one scenario, their summary and their plots, and returns the table: for programs
