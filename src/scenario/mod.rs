@@ -18,6 +18,7 @@ mod quantity;
 mod schema;
 mod set;
 mod table;
+mod text;
 mod walk;
 
 pub use build::CUT_BY_TIME;
@@ -26,6 +27,7 @@ pub use diagnostics::{Diagnostic, Diagnostics};
 pub use load::{LARGEST, Source, from_value, load};
 pub use quantity::time as parse_duration;
 pub use schema::schema;
+pub use text::text;
 
 use crate::id::{DcId, NodeId, ServiceId};
 use crate::protocols::{dynamic_voting, lazy_consensus, omnipaxos, optimistic, raft, static_primary, viewstamped};
