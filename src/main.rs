@@ -11,6 +11,7 @@ fn main() -> ExitCode {
         Command::Check(args) => cli::check::check(&args),
         Command::Replay(args) => cli::replay::replay(&args),
         Command::Fuzz(args) => cli::fuzz::fuzz(&args),
+        Command::Shrink(args) => cli::shrink::shrink(&args),
         Command::Verify(args) => cli::verify::verify(&args),
         Command::Plot(args) => cli::plot::plot(&args),
         Command::List(args) => cli::list::list(&args),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers, lowest first. A module imports only from its own row and those before it.
-const LAYERS: [&[&str]; 13] = [
+const LAYERS: [&[&str]; 14] = [
     &["time", "id", "hash", "interval", "rng", "op", "history"],
     &["machine"],
     &["sim"],
@@ -16,6 +16,7 @@ const LAYERS: [&[&str]; 13] = [
     &["scenario"],
     &["run"],
     &["fuzz"],
+    &["shrink"],
     &["output"],
     &["cli"],
 ];

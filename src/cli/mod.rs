@@ -11,6 +11,7 @@ pub mod plot;
 pub mod replay;
 pub mod run;
 pub mod schema;
+pub mod shrink;
 pub mod verify;
 
 mod batch;
@@ -67,6 +68,7 @@ pub enum Command {
     Replay(replay::Args),
     Fuzz(fuzz::Args),
     Verify(verify::Args),
+    Shrink(shrink::Args),
     Plot(plot::Args),
     List(list::Args),
     /// Print the JSON Schema of scenarios, for editors and validators.

@@ -48,6 +48,30 @@ pub fn run_dir(out: &Path, scenario: &str, protocol: &str, seed: u64) -> PathBuf
     out.join(scenario).join(protocol).join(format!("seed-{seed}"))
 }
 
+/// Writes a text file whole or not at all. Its directory must exist.
+///
+/// # Errors
+/// It could not be written; what stood there before is untouched.
+pub fn write_text(path: &Path, text: &str) -> Result<(), OutputError> {
+    files::write_bytes(path, text.as_bytes())
+}
+
+/// Reads a text file; `None` if it is not there.
+///
+/// # Errors
+/// It is there and cannot be read, or it is not text.
+pub fn read_text(path: &Path) -> Result<Option<String>, OutputError> {
+    if path.exists() { files::read_text(path).map(Some) } else { Ok(None) }
+}
+
+/// Removes a file if it is there.
+///
+/// # Errors
+/// The system refuses.
+pub fn remove(path: &Path) -> Result<(), OutputError> {
+    files::remove(path)
+}
+
 /// Writes a run, and replaces an earlier one of the same protocol and seed whole. Returns its directory.
 ///
 /// # Errors
