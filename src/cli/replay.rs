@@ -103,7 +103,7 @@ fn compare(args: &Args, record: &Record, scenario: &Scenario, protocol: &Protoco
     bug::prepare();
     interrupt::watch(|| std::process::exit(Status::Interrupted.code().into()));
     let progress = Progress::new(1, args.quiet);
-    let keep = Keep { history: args.history, trace: args.trace };
+    let keep = Keep { history: args.history, trace: args.trace, ..Keep::default() };
     let done = bug::caught(|| crate::run::run(scenario, protocol, record.seed, keep));
     progress.end();
     let now = match done {

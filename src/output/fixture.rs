@@ -167,7 +167,7 @@ pub fn run(fake: &Fake, protocol: &str, seed: u64) -> RunResult {
         })
         .collect();
     let record = finish(fake, protocol, seed, metrics, phases, recovers);
-    RunResult { record, seconds, power: None, history: None, trace: None }
+    RunResult { record, seconds, power: None, history: None, trace: None, features: Vec::new() }
 }
 
 fn finish(fake: &Fake, protocol: &str, seed: u64, metrics: MetricsTable, phases: Vec<Phase>, recovers: bool) -> Record {

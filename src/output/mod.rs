@@ -4,6 +4,7 @@
 //! OUT/SCENARIO/PROTOCOL/seed-N/   result.json, timeseries.csv, power.csv if power is known, and on
 //!                                 request history.jsonl, trace.jsonl
 //! OUT/SCENARIO/                   summary.csv, summary.json and the plots
+//! OUT/fuzz/SCENARIO/PROTOCOL/     scenarios that show what a search found
 //! ```
 //!
 //! Files appear whole or not at all; a run's directory is replaced whole. Nothing here depends on the time
@@ -27,6 +28,8 @@ mod fixture;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 pub use error::OutputError;
 pub use files::check_destination;
 pub use plots::plot;
@@ -45,6 +48,30 @@ fn distinct<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Vec<T> {
 /// The directory of one run.
 pub fn run_dir(out: &Path, scenario: &str, protocol: &str, seed: u64) -> PathBuf {
     out.join(scenario).join(protocol).join(format!("seed-{seed}"))
+}
+
+/// Writes a text file whole or not at all. Its directory must exist.
+///
+/// # Errors
+/// It could not be written; what stood there before is untouched.
+pub fn write_text(path: &Path, text: &str) -> Result<(), OutputError> {
+    files::write_bytes(path, text.as_bytes())
+}
+
+/// Reads a text file; `None` if it is not there.
+///
+/// # Errors
+/// It is there and cannot be read, or it is not text.
+pub fn read_text(path: &Path) -> Result<Option<String>, OutputError> {
+    if path.exists() { files::read_text(path).map(Some) } else { Ok(None) }
+}
+
+/// Removes a file if it is there.
+///
+/// # Errors
+/// The system refuses.
+pub fn remove(path: &Path) -> Result<(), OutputError> {
+    files::remove(path)
 }
 
 /// Writes a run, and replaces an earlier one of the same protocol and seed whole. Returns its directory.
@@ -92,6 +119,23 @@ pub fn write_summary(out: &Path, scenario: &str, records: &[Record]) -> Result<[
     json.push(b'\n');
     files::write_bytes(&paths[1], &json)?;
     Ok(paths)
+}
+
+/// Where a search of a scenario leaves what it finds: one scenario file for each finding of a protocol.
+pub fn findings_dir(out: &Path, scenario: &str) -> PathBuf {
+    out.join("fuzz").join(scenario)
+}
+
+/// Writes a scenario that shows a finding, in place of an earlier one of the same name. Returns its path.
+///
+/// # Errors
+/// The file could not be written.
+pub fn write_finding(dir: &Path, protocol: &str, name: &str, scenario: &Value) -> Result<PathBuf, OutputError> {
+    let dir = dir.join(protocol);
+    files::create_dir(&dir)?;
+    let path = dir.join(format!("{name}.json"));
+    files::write_bytes(&path, format!("{scenario:#}\n").as_bytes())?;
+    Ok(path)
 }
 
 /// Writes finished runs of one scenario, their summary and their plots, and returns the table: for programs

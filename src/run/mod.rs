@@ -2,7 +2,9 @@
 
 mod cast;
 mod census;
+mod checks;
 pub mod contest;
+mod coverage;
 mod expect;
 mod fates;
 mod finish;
@@ -23,7 +25,7 @@ use crate::metrics::recorder::Recorder;
 use crate::metrics::window::Window;
 use crate::metrics::{MetricsTable, Phase, Recovery, Residency, Second};
 use crate::protocols::optimistic;
-use crate::scenario::{Kind, Protocol, Scenario};
+use crate::scenario::{Check, Kind, Protocol, Scenario};
 use crate::time::{Duration, SimTime};
 use crate::workload::{Clients, Plan};
 use crate::world::fault::Action;
@@ -31,7 +33,8 @@ use crate::world::topology::Topology;
 use crate::world::{World, WorldConfig};
 
 use self::cast::Cast;
-pub use self::contest::{Contest, Promises, Survives, groups};
+pub use self::contest::{Contest, Membership, Promises, Survives, groups};
+use self::coverage::Coverage;
 use self::finish::Finished;
 use self::lines::{Lines, Names};
 use self::stage::{AFTER_CORRUPTION, OBSERVE_EVERY, Seat, Stage};
@@ -51,6 +54,8 @@ pub struct RunResult {
     pub history: Option<Vec<u8>>,
     /// Lines of `trace.jsonl`, if asked for.
     pub trace: Option<Vec<u8>>,
+    /// States and decisions that the protocol reached, ascending, if asked for.
+    pub features: Vec<u64>,
 }
 
 /// Power of data centers, one row of them a second from 0 to the duration.
@@ -143,6 +148,8 @@ pub struct Keep {
     pub history: bool,
     /// Lines of `trace.jsonl`.
     pub trace: bool,
+    /// Features for whoever looks for runs unlike others.
+    pub coverage: bool,
 }
 
 /// Runs one protocol of a scenario under one seed.
@@ -166,15 +173,19 @@ fn enter(
     let Protocol { label, kind, .. } = protocol;
     let agents = scenario.agents(protocol);
     let drill = Drill { scenario, label, seed, keep, probe, agents: agents.as_ref() };
-    match kind {
+    let (mut result, examined) = match kind {
         Kind::Optimistic(options) => drill.movable(&contest::optimistic(options, &Probe::default())),
-        Kind::Raft(options) => drill.movable(&contest::raft(options, None)),
-        Kind::OmniPaxos(options) => drill.movable(&contest::omnipaxos(options, None)),
-        Kind::Viewstamped(options) => drill.movable(&contest::viewstamped(options, None)),
+        Kind::Raft(options) => drill.movable(&contest::raft(options)),
+        Kind::OmniPaxos(options) => drill.movable(&contest::omnipaxos(options)),
+        Kind::Viewstamped(options) => drill.movable(&contest::viewstamped(options)),
         Kind::StaticPrimary(options) => drill.fixed(&contest::static_primary(options)),
-        Kind::LazyConsensus(options) => drill.fixed(&contest::lazy_consensus(options, None)),
-        Kind::DynamicVoting(options) => drill.fixed(&contest::dynamic_voting(options, None)),
+        Kind::LazyConsensus(options) => drill.fixed(&contest::lazy_consensus(options)),
+        Kind::DynamicVoting(options) => drill.fixed(&contest::dynamic_voting(options)),
+    };
+    if let Some((name, says)) = kind.defect() {
+        result.record.notes.push(format!("{label} has the deliberate defect `{name}`: {says}"));
     }
+    (result, examined)
 }
 
 /// Runs any machine in a scenario, under a label of its own: how a protocol that this crate does not know
@@ -217,10 +228,6 @@ pub fn run_reorganised<M: Machine + 'static>(
 /// What a test does to a run beyond its scenario.
 #[derive(Clone, Debug, Default)]
 pub struct Probe {
-    /// A deliberate defect of the optimistic mechanism.
-    pub mutation: Option<optimistic::Mutation>,
-    /// The machines that have it; all if empty.
-    pub broken: Vec<NodeId>,
     /// The replica set at the start, if it is not everyone who is placed.
     pub replica_set: Option<Vec<NodeId>>,
     /// When, at which machine, and which replica set is asked for, of the first service.
@@ -300,7 +307,7 @@ impl Drill<'_> {
             spare,
         };
         let doors = if agents.is_some() { front_doors(&scenario.topology) } else { Vec::new() };
-        let mut front = self.stage(&windows, promises.on_every_member, doors, self.watch(agents.is_some(), &windows));
+        let mut front = self.stage(&windows, promises, doors, self.watch(agents.is_some(), &windows));
         front.moves_until = agents.map(|_| end);
         if self.agents.is_some() && agents.is_none() {
             front.notes.push("the protocol cannot change its members, so nothing was reorganised".to_owned());
@@ -315,14 +322,10 @@ impl Drill<'_> {
         // Agents come after the services, and hold nothing for clients.
         for (replicas, seat) in world.replicas().services().zip(&world.front().seats) {
             let own = fates::fates(&replicas, &seat.recorder);
-            let judged = verdicts::Judged {
-                scenario,
-                service: replicas.service(),
-                fates: &own,
-                end,
-                settled_late: seat.settled_late,
-            };
-            verdicts.extend(judged.verdicts(&replicas, &seat.invariants, promises));
+            let history = world.front().kept.as_ref().map_or(&[][..], |kept| &kept.history);
+            let service = replicas.service();
+            let judged = verdicts::Judged { scenario, service, fates: &own, end, seat, history };
+            verdicts.extend(judged.verdicts(&replicas, promises));
             fates.push(own);
         }
         let stage = world.into_front();
@@ -354,7 +357,7 @@ impl Drill<'_> {
         Watch::new(self.scenario, self.agents.filter(|_| reorganises), windows, &disturbances)
     }
 
-    fn stage(&self, windows: &[Window], on_every_member: bool, doors: Vec<NodeId>, watch: Watch) -> Stage {
+    fn stage(&self, windows: &[Window], promises: &Promises, doors: Vec<NodeId>, watch: Watch) -> Stage {
         let &Self { scenario, seed, keep, probe, .. } = self;
         let topology = &scenario.topology;
         let places = topology.data_centers.len();
@@ -380,8 +383,9 @@ impl Drill<'_> {
         let rests: Vec<_> = corruptions.map(|fault| (fault.at, fault.at + AFTER_CORRUPTION)).collect();
         let seats = scenario.services.iter().map(|service| Seat {
             recorder: Recorder::new(windows, disturbances.clone(), service.replicas.len(), scenario.duration),
-            invariants: Invariants::new(on_every_member, rests.clone()),
+            invariants: Invariants::new(promises.on_every_member, rests.clone()),
             settled_late: false,
+            succession: checks::succession(scenario, service, promises),
         });
         let mut edges: Vec<SimTime> = windows.iter().flat_map(|window| [window.from, window.to]).collect();
         edges.sort_unstable();
@@ -399,9 +403,9 @@ impl Drill<'_> {
         let lines = Lines::new(names, keep.history, keep.trace);
         let mut stage =
             Stage::new(Clients::new(plan, seed), seats.collect(), edges, longest_deadline(scenario), lines, watch);
-        if probe.is_some() {
-            stage.kept = Some(Examined::default());
-        }
+        let examine = probe.is_some() || scenario.checks.contains(&Check::Linearizability);
+        stage.kept = examine.then(Examined::default);
+        stage.coverage = keep.coverage.then(Coverage::default);
         stage
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::check::invariants::Invariants;
 use crate::check::legitimate::{Members, legitimate};
+use crate::check::succession::Succession;
 use crate::history::{self, What};
 use crate::id::{ClientId, DcId, NodeId, ServiceId};
 use crate::machine::{Machine, Note, Views};
@@ -11,6 +12,7 @@ use crate::time::{Duration, SimTime};
 use crate::workload::{Act, Clients, Ticket, Wake};
 use crate::world::{AllReplicas, Answered, ClientRequest, FaultNews, Front, Outside, PowerState, Replicas, TraceEvent};
 
+use super::coverage::Coverage;
 use super::lines::Lines;
 use super::watch::Watch;
 use super::{Examined, Installed};
@@ -30,6 +32,8 @@ pub struct Seat {
     pub invariants: Invariants,
     /// Seen in a legitimate state towards the end of a run in which replicas move to the end.
     pub settled_late: bool,
+    /// If the scenario asks for it.
+    pub succession: Option<Succession>,
 }
 
 /// A read under way, for judging whether its answer is stale.
@@ -55,6 +59,8 @@ pub struct Stage {
     patience: u64,
     /// For checkers, if asked for.
     pub kept: Option<Examined>,
+    /// If asked for.
+    pub coverage: Option<Coverage>,
     pub lines: Lines,
     pub watch: Watch,
     pub notes: Vec<String>,
@@ -80,6 +86,7 @@ impl Stage {
             edges,
             patience,
             kept: None,
+            coverage: None,
             lines,
             watch,
             notes: Vec::new(),
@@ -197,6 +204,9 @@ impl<M: Machine> Front<M> for Stage {
             Views::Succeed => seat.newest_serves(now, replicas),
         }
         seat.invariants.stepped(now, node, replicas);
+        if let Some(succession) = &mut seat.succession {
+            succession.stepped(now, node, replicas.nodes());
+        }
     }
 
     fn note(&mut self, now: SimTime, service: ServiceId, node: NodeId, note: &Note, replicas: &Replicas<'_, M>) {
@@ -211,6 +221,12 @@ impl<M: Machine> Front<M> for Stage {
         {
             let members = members.clone();
             kept.installed.push(Installed { at: now, service, epoch: *epoch, coordinator: node, members });
+        }
+        if let Some(succession) = self.seats.get_mut(service.index()).and_then(|seat| seat.succession.as_mut()) {
+            succession.note(now, node, note, replicas);
+        }
+        if let Some(coverage) = &mut self.coverage {
+            coverage.note(service, node, note);
         }
         self.lines.note(now, service, node, note);
     }
@@ -271,6 +287,9 @@ impl<M: Machine> Front<M> for Stage {
             if edge {
                 let counts = replicas.counts();
                 seat.recorder.traffic(now, counts.messages, counts.bytes_wan);
+            }
+            if on_the_second && let Some(coverage) = &mut self.coverage {
+                coverage.state(&replicas);
             }
             if on_the_second {
                 seat.end_second(second, self.patience, &replicas);

@@ -4,7 +4,7 @@ use super::build::{self, Built};
 use super::diagnostics::{Diagnostics, Problems, quote};
 use super::item::{Form, Item};
 use super::json::{self, Json, Node, Origin};
-use super::{Kind, Protocol, Scenario, canonical, copies, set, table, walk};
+use super::{Check, Kind, Protocol, Scenario, canonical, copies, set, table, walk};
 use crate::id::{DcId, NodeId};
 
 /// The largest scenario that is read, in bytes: 16 MiB. A reader need not read more than one byte beyond.
@@ -113,10 +113,16 @@ fn resolve(
         timeline,
         failures,
         expectations,
+        checks: checks(&item),
         as_written: root.to_value(),
         hash: canonical::hash(&resolved),
         resolved,
     })
+}
+
+fn checks(item: &Item) -> Vec<Check> {
+    let asked: Vec<&str> = item.list("checks").iter().filter_map(Item::as_text).collect();
+    Check::ALL.into_iter().filter(|check| asked.contains(&check.name())).collect()
 }
 
 /// Replaces the name of a table of round trips by its rows.

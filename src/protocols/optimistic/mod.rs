@@ -138,7 +138,7 @@ impl Replica {
     }
 
     fn mutated(&self, mutation: Mutation) -> bool {
-        self.config.mutation == Some(mutation)
+        self.config.options.mutation == Some(mutation)
     }
 
     fn view_id(&self) -> Option<ViewId> {

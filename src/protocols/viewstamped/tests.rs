@@ -47,8 +47,8 @@ fn describe(message: &Message) -> String {
 
 fn configs(count: u32, snapshot_entries: u64, mutation: Option<Mutation>) -> Vec<Rc<Config>> {
     let (election_timeout, heartbeat) = (Duration::from_secs(3), Duration::from_millis(300));
-    let options = Options { election_timeout, heartbeat, snapshot_entries };
-    let config = |group| Rc::new(Config { options: options.clone(), group, mutation });
+    let options = Options { election_timeout, heartbeat, snapshot_entries, mutation };
+    let config = |group| Rc::new(Config { options: options.clone(), group });
     groups(count).into_iter().map(config).collect()
 }
 

@@ -200,6 +200,20 @@ pub const ANY: usize = usize::MAX;
 
 const SOURCES: Shape = Shape::List { of: &Shape::Text, from: 0, to: ANY };
 
+const CHECKS: Shape = Shape::List {
+    of: &Shape::OneOf(&[
+        (
+            "linearizability",
+            "the history is linearizable, where the protocol promises it; every operation is kept in memory",
+        ),
+        ("accounts", "one history revokes no acknowledged write, and elsewhere the client of a revoked one is told"),
+        ("succession", "who is taken into a view, when a change goes on without a member, what a merge goes on from"),
+        ("rest", "long after the last fault nobody is left out of the view, and none is installed"),
+    ]),
+    from: 1,
+    to: ANY,
+};
+
 /// A whole scenario.
 pub static SCENARIO: Record = Record {
     name: "scenario",
@@ -244,6 +258,7 @@ pub static SCENARIO: Record = Record {
         ),
         plain("timeline", timeline::TIMELINE, "[]", "What happens when. It may be unsorted."),
         plain("failures", timeline::FAILURES, "[]", "Failures at random, beside the timeline."),
+        may("checks", CHECKS, "none", "Checks beyond those that every run is judged by."),
         plain("expect", load::EXPECTATIONS, "[]", "What the results must show; a run that does not exits with 1."),
     ]],
     choice: None,

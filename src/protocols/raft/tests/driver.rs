@@ -186,7 +186,7 @@ fn newcomers_replace_everybody_and_the_first_leads() {
         let mut number = 0;
         for _ in 0..3 {
             let group = Group { me: NodeId::from(stage.nodes().len()), members: set.clone(), ..groups(3).remove(0) };
-            let me = stage.arrive(Rc::new(Config { options: options.clone(), group, mutation: None }));
+            let me = stage.arrive(Rc::new(Config { options: options.clone(), group }));
             stage.run(1_000);
             assert!(!stage.machine(me).is_some_and(Replica::is_member), "it waits");
             let gone = set.remove(0);
