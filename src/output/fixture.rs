@@ -176,7 +176,7 @@ fn finish(fake: &Fake, protocol: &str, seed: u64, metrics: MetricsTable, phases:
     let hash: String = blake3::hash(fake.name.as_bytes()).to_hex()[..].into();
     Record {
         format: 1,
-        firedrill: super::record::VERSION.into(),
+        firedrill: super::sealed::VERSION.into(),
         scenario: ScenarioRecord {
             name: fake.name.into(),
             as_written: json!({"name": fake.name}),

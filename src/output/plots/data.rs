@@ -1,5 +1,6 @@
 //! What the plots of a scenario show: the runs of one command, their time cut into bins.
 
+use super::super::Written;
 use super::super::timeseries::Series;
 use crate::metrics::Second;
 use crate::run::Record;
@@ -143,19 +144,20 @@ fn worse(one: Option<f64>, other: Option<f64>, join: fn(f64, f64) -> f64) -> Opt
 }
 
 impl Runs {
-    /// Gathers the runs, by protocol. `series` reads the time series of a record.
+    /// Gathers the runs, by protocol. `series` reads the time series of a result.
     ///
     /// # Errors
     /// Those of `series`.
-    pub fn gather<E>(records: Vec<Record>, series: impl Fn(&Record) -> Result<Series, E>) -> Result<Option<Self>, E> {
-        let Some(first) = records.first() else { return Ok(None) };
-        let rows = series(first)?;
+    pub fn gather<E>(all: Vec<Written>, series: impl Fn(&Written) -> Result<Series, E>) -> Result<Option<Self>, E> {
+        let Some(written) = all.first() else { return Ok(None) };
+        let rows = series(written)?;
+        let first = &written.record;
         let seconds = rows.iter().filter_map(|(_, seconds)| seconds.last()).map(|last| last.second + 1).max();
         let end_s = first.phases.last().map_or(0.0, |phase| phase.to_s).max(seconds.unwrap_or(0) as f64).max(1.0);
         let mut runs = Self {
             scenario: first.scenario.name.clone(),
             protocols: Vec::new(),
-            seeds: super::super::distinct(records.iter().map(|record| record.seed)),
+            seeds: super::super::distinct(all.iter().map(|written| written.record.seed)),
             services: rows.iter().map(|(service, _)| service.clone()).collect(),
             phases: first
                 .phases
@@ -166,9 +168,9 @@ impl Runs {
             end_s,
             bin_s: bin_width(end_s),
         };
-        for record in records {
-            let rows = series(&record)?;
-            let run = runs.cut(record, &rows);
+        for written in all {
+            let rows = series(&written)?;
+            let run = runs.cut(written.record, &rows);
             match runs.protocols.iter_mut().find(|protocol| protocol.label == run.record.protocol) {
                 Some(protocol) => protocol.runs.push(run),
                 None => runs.protocols.push(Protocol { label: run.record.protocol.clone(), runs: vec![run] }),

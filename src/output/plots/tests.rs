@@ -171,12 +171,12 @@ fn weird() -> Vec<Vec<RunResult>> {
 #[test]
 fn weird_results_are_drawn_without_panic_and_the_same_twice() {
     for (index, results) in weird().into_iter().enumerate() {
-        let series = |record: &Record| -> Result<_, OutputError> {
-            let result = results.iter().find(|result| result.record == *record);
+        let series = |written: &Written| -> Result<_, OutputError> {
+            let result = results.iter().find(|result| result.record == written.record);
             Ok(result.map(|result| result.seconds.clone()).unwrap_or_default())
         };
-        let records = || results.iter().map(|result| result.record.clone()).collect();
-        let draw = || scenes(&Runs::gather(records(), series).unwrap().unwrap());
+        let all = || results.iter().map(Written::of).collect();
+        let draw = || scenes(&Runs::gather(all(), series).unwrap().unwrap());
         let scenes = draw();
         assert_eq!(scenes, draw(), "case {index}");
         for (name, scene) in scenes.into_iter().filter_map(|(name, scene)| Some((name, scene?))) {
