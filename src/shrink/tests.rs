@@ -106,7 +106,7 @@ fn what_does_not_matter_goes() {
             {"id": "cells", "application": "kv", "place": ["b/0"]},
         ],
         "protocols": {"raft": {}},
-        "workload": [{"service": "cells", "from": ["b"], "rate": "1/m", "clients": 1, "keys": 1}],
+        "workload": [{"service": "cells", "from": ["b"], "rate": "0.1/m", "clients": 1, "keys": 1}],
         "timeline": [{"at": "0s", "do": "cut", "from": ["b"], "to": ["d"]}, {"at": "0s", "do": "heal"}],
     });
     let text = |value: &Value| scenario::text(value, &smallest.scenario.resolved);
@@ -165,7 +165,8 @@ fn every_trial_is_a_valid_scenario_of_the_same_protocol_and_each_step_is_smaller
             }
         }
         assert!(run.len() > 100, "{}", run.len());
-        assert_eq!(*search.size(), size);
+        // What was known to show was not run again.
+        assert!(*search.size() <= size);
     }
 }
 
@@ -184,8 +185,8 @@ fn how_many_are_asked_at_a_time_changes_nothing() {
 fn a_search_goes_on_from_its_answers_and_repeats_none() {
     let (whole, run) = search(finding(&rich(), "raft"), 3, 5, whim);
     for stopped in [0, 1, run.len() / 3, run.len()] {
-        let known: Vec<_> = run[..stopped].iter().collect();
-        let known = known.iter().map(|trial| (trial.scenario.hash[..32].to_owned(), whim(trial))).collect();
+        let answer = |trial: &Subject| (trial.scenario.hash[..32].to_owned(), whim(trial));
+        let known: Answers = run[..stopped].iter().map(answer).collect();
         let mut search = Search::new(finding(&rich(), "raft"), &seeds(3), known);
         let mut asked = 0;
         loop {
