@@ -125,6 +125,9 @@ pub struct Replica {
     service: serve::Desk,
     hlc: u64,
     scrubbed: u64,
+    /// Memory that nothing overwrote is as it was written, and checking it finds nothing. So the parts of the log
+    /// are checked from the first time on that a fault overwrote some of them.
+    doubtful: bool,
     load: u32,
 }
 
@@ -223,6 +226,7 @@ impl Replica {
             service: serve::Desk::default(),
             hlc,
             scrubbed: 0,
+            doubtful: false,
             load: 0,
             config,
         };
