@@ -96,8 +96,8 @@ fn quiet_endings_leave_time_to_come_to_rest_and_others_do_not_always() {
         if input.quiet {
             quiet += 1;
             assert!(last + 45_000_000_000 <= end.as_nanos(), "{:#}", ground.scenario(&input));
-            let lasting = input.timeline.iter().filter(|entry| entry.may_last());
-            assert!(lasting.into_iter().all(|entry| entry.for_ms.is_some()));
+            let mut lasting = input.timeline.iter().filter(|entry| entry.may_last());
+            assert!(lasting.all(|entry| entry.for_ms.is_some()));
         } else {
             endless += usize::from(input.timeline.iter().any(|entry| entry.may_last() && entry.for_ms.is_none()));
         }
@@ -178,7 +178,7 @@ fn a_search_is_a_function_of_its_seed() {
 fn a_ground_without_time_or_without_protocols_is_refused() {
     let scenario = &grounds()[0];
     let why = |scenario: &Scenario, labels: &[String], actions: &[Action]| {
-        Ground::new(scenario, labels, actions).err().expect("it is refused")
+        Ground::new(scenario, labels, actions).expect_err("it is refused")
     };
     assert!(why(scenario, &[], &[Action::Partition]).contains("more nodes"));
     assert!(why(scenario, &["paxos".into()], &Action::ALL).contains("no protocol"));
