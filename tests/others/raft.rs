@@ -78,7 +78,7 @@ fn raft_that_acknowledges_before_it_commits_is_caught() {
 #[test]
 fn raft_that_reads_without_asking_is_caught() {
     let (stale, first) = caught(raft::Mutation::SkipReadIndex, 100, "fresh reads");
-    let (unordered, _) = caught(raft::Mutation::SkipReadIndex, 100, "linearizability: on key");
+    let (unordered, _) = caught(raft::Mutation::SkipReadIndex, 100, "no order explains");
     println!("{stale} of 100 stale, {unordered} not linearizable: {first}");
     assert!(stale > 0 && unordered > 0);
 }
