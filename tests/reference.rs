@@ -44,7 +44,7 @@ fn every_reference_is_of_the_scenario_as_it_is_now() {
 }
 
 /// Larger runs are replayed only if all are asked for, with `FIREDRILL_SWEEP=full`.
-const EVENTS_MAX: u64 = 4_000_000;
+const EVENTS_MAX: u64 = 10_000_000;
 
 /// Runs again from what the record holds, and says what differs.
 fn replay(record: &Record) -> Option<String> {
