@@ -118,7 +118,7 @@ fn violated(place: &Place, file: &str) -> Vec<String> {
 fn a_padded_finding_shrinks_to_what_matters_with_any_number_of_jobs() {
     let place = Place::new();
     let before = violated(&place, "finding.json");
-    let done = place.firedrill("shrink finding.json --jobs 2 --format json").code(0);
+    let done = place.firedrill("shrink finding.json --seeds 2 --jobs 2 --format json").code(0);
     let report: Value = serde_json::from_str(&done.out).unwrap();
     assert_eq!((&report["before"]["entries"], &report["smallest"]), (&json!(21), &json!(true)));
     assert_eq!(report["out"], "finding-shrunk.json");
@@ -136,7 +136,7 @@ fn a_padded_finding_shrinks_to_what_matters_with_any_number_of_jobs() {
     // So short a run may leave open whether all has settled.
     assert!([Some(0), Some(3)].contains(&sound.code), "{}", sound.err);
 
-    let human = place.firedrill("shrink finding.json --jobs 1 --out one.json").code(0);
+    let human = place.firedrill("shrink finding.json --seeds 2 --jobs 1 --out one.json").code(0);
     assert_eq!(place.read("one.json"), place.read("finding-shrunk.json"));
     for part in ["entries ", "21 ", "shows   ", "replay  firedrill run one.json"] {
         assert!(human.out.contains(part), "no `{part}` in {}", human.out);
@@ -149,11 +149,12 @@ fn a_padded_finding_shrinks_to_what_matters_with_any_number_of_jobs() {
 #[test]
 fn what_was_killed_goes_on_to_the_same_end() {
     let place = Place::new();
-    place.firedrill("shrink finding.json --out whole.json --quiet").code(0);
+    place.firedrill("shrink finding.json --seeds 1 --out whole.json --quiet").code(0);
     let progress = || std::fs::read(place.path("killed.json.progress")).unwrap_or_default();
     let mut kills = 0;
     for _ in 0..3 {
-        let mut child = place.command("shrink finding.json --out killed.json --quiet --jobs 1").spawn().unwrap();
+        let mut child =
+            place.command("shrink finding.json --seeds 1 --out killed.json --quiet --jobs 1").spawn().unwrap();
         let known = progress();
         while child.try_wait().unwrap().is_none() && progress().len() <= known.len() {
             std::thread::sleep(Duration::from_millis(2));
@@ -168,7 +169,7 @@ fn what_was_killed_goes_on_to_the_same_end() {
         assert!(!progress["answers"].as_object().unwrap().is_empty());
     }
     assert!(kills > 0, "it ended before it could be killed");
-    place.firedrill("shrink finding.json --out killed.json --quiet").code(0);
+    place.firedrill("shrink finding.json --seeds 1 --out killed.json --quiet").code(0);
     assert_eq!(place.read("killed.json"), place.read("whole.json"));
     assert!(!place.names().contains(&"killed.json.progress".to_owned()));
 }
@@ -176,16 +177,16 @@ fn what_was_killed_goes_on_to_the_same_end() {
 #[test]
 fn a_budget_of_runs_ends_it_early_and_a_larger_one_goes_on() {
     let place = Place::new();
-    let done = place.firedrill("shrink finding.json --out a.json --runs 30 --format json --jobs 2").code(0);
+    let done = place.firedrill("shrink finding.json --seeds 1 --out a.json --runs 30 --format json --jobs 2").code(0);
     let report: Value = serde_json::from_str(&done.out).unwrap();
     assert_eq!((&report["runs"], &report["smallest"]), (&json!(30), &json!(false)));
     let early = place.read("a.json");
     assert!(early.len() < place.read("finding.json").len());
-    place.firedrill("shrink finding.json --out b.json --runs 30 --quiet --jobs 1").code(0);
+    place.firedrill("shrink finding.json --seeds 1 --out b.json --runs 30 --quiet --jobs 1").code(0);
     assert_eq!(place.read("b.json"), early);
-    place.firedrill("shrink finding.json --out a.json --quiet").code(0);
-    place.firedrill("shrink finding.json --out b.json --runs 100 --quiet").code(0);
-    place.firedrill("shrink finding.json --out b.json --quiet").code(0);
+    place.firedrill("shrink finding.json --seeds 1 --out a.json --quiet").code(0);
+    place.firedrill("shrink finding.json --seeds 1 --out b.json --runs 100 --quiet").code(0);
+    place.firedrill("shrink finding.json --seeds 1 --out b.json --quiet").code(0);
     assert_eq!(place.read("a.json"), place.read("b.json"));
     assert_ne!(place.read("a.json"), early);
 }
