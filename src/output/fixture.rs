@@ -224,6 +224,7 @@ fn finish(fake: &Fake, protocol: &str, seed: u64, metrics: MetricsTable, phases:
             },
         ],
         notes: vec![],
+        residency: None,
     }
 }
 

@@ -6,9 +6,14 @@
 mod axis;
 mod bars;
 mod data;
+mod energy;
+mod housing;
 mod over_time;
 mod palette;
+mod pareto;
 mod phases;
+mod placement;
+mod places;
 mod recovery;
 mod render;
 mod scene;
@@ -23,11 +28,24 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use self::scene::Scene;
-use super::{OutputError, files, read_record, timeseries};
+use super::{OutputError, files, power, read_record, timeseries};
 use crate::run::Record;
+use crate::scenario;
 
 /// The plots that may stand in a scenario's directory.
-pub const NAMES: [&str; 6] = ["availability", "outage", "recovery", "latency", "primaries", "power"];
+pub const NAMES: [&str; 11] = [
+    "availability",
+    "outage",
+    "recovery",
+    "latency",
+    "primaries",
+    "power",
+    "replicas",
+    "machines",
+    "energy",
+    "reprovision",
+    "readiness",
+];
 
 /// Draws the plots of a scenario's directory, or of each in a directory of results. Returns their paths;
 /// the directory of each is named after its scenario.
@@ -52,6 +70,7 @@ pub fn plot(dir: &Path) -> Result<Vec<PathBuf>, OutputError> {
 
 fn plot_scenario(dir: &Path) -> Result<Vec<PathBuf>, OutputError> {
     let mut records: Vec<Record> = Vec::new();
+    let mut places = None;
     for path in results(dir)? {
         let record = read_record(&path)?;
         if let Some(first) = records.first()
@@ -60,13 +79,21 @@ fn plot_scenario(dir: &Path) -> Result<Vec<PathBuf>, OutputError> {
             let problem = "it is of another version of the scenario than the results beside it; run them together";
             return Err(OutputError::content(&path, problem));
         }
+        if places.is_none() && record.residency.is_some() {
+            let scenario = scenario::from_value(&record.scenario.resolved)
+                .map_err(|wrong| OutputError::content(&path, format!("its scenario is not valid:\n{wrong}")))?;
+            places = places::Places::of(&scenario);
+        }
         records.push(record);
     }
-    let series = |record: &Record| {
+    let read = |record: &Record| {
         let run = dir.join(&record.protocol).join(format!("seed-{}", record.seed));
-        timeseries::read_series(&run.join("timeseries.csv"))
+        let series = timeseries::read_series(&run.join("timeseries.csv"))?;
+        let power = run.join("power.csv");
+        let power = if power.exists() { Some(power::read_series(&power)?) } else { None };
+        Ok(data::Files { series, power })
     };
-    let Some(runs) = data::Runs::gather(records, series)? else {
+    let Some(runs) = data::Runs::gather(records, places, read)? else {
         return Err(OutputError::NoResults { path: dir.to_owned() });
     };
     let mut written = Vec::new();
@@ -87,7 +114,8 @@ fn plot_scenario(dir: &Path) -> Result<Vec<PathBuf>, OutputError> {
 
 /// Every plot by name; `None` where there is nothing to show.
 fn scenes(runs: &data::Runs) -> Vec<(&'static str, Option<Scene>)> {
-    let [availability, outage, recovery, latency, primaries, power] = NAMES;
+    let [availability, outage, recovery, latency, primaries, power, replicas, machines, energy, reprovision, readiness] =
+        NAMES;
     vec![
         (availability, Some(over_time::availability(runs))),
         (outage, Some(bars::outage(runs))),
@@ -95,6 +123,11 @@ fn scenes(runs: &data::Runs) -> Vec<(&'static str, Option<Scene>)> {
         (latency, Some(over_time::latency(runs))),
         (primaries, Some(over_time::primaries(runs))),
         (power, over_time::power(runs)),
+        (replicas, placement::replicas(runs)),
+        (machines, placement::machines(runs)),
+        (energy, energy::energy(runs)),
+        (reprovision, bars::reprovision(runs)),
+        (readiness, pareto::readiness(runs)),
     ]
 }
 
