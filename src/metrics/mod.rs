@@ -225,4 +225,12 @@ pub struct NodeRecord {
     pub load_mean: Option<f64>,
     /// Spans in seconds in which it was powered and neither booted nor shut down.
     pub awake: Vec<(f64, f64)>,
+    /// Spans in which it booted, in which it slept or shut down for it, and in which its process or its site was
+    /// dead; without any, they are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub booting: Vec<(f64, f64)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asleep: Vec<(f64, f64)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub down: Vec<(f64, f64)>,
 }

@@ -84,15 +84,8 @@ pub fn read_series(written: &Written, dir: &Path) -> Result<Series, OutputError>
 /// # Errors
 /// A line (which is named) is not what [`HEADER`] says, or the last one is not whole.
 pub fn parse(text: &str) -> Result<Series, String> {
-    let mut lines = text.split_terminator('\n');
-    if lines.next() != Some(HEADER) {
-        return Err(format!("line 1: the header `{HEADER}` was expected"));
-    }
-    if !text.ends_with('\n') {
-        return Err(format!("line {}: it ends in the middle: the file is not whole", lines.count() + 1));
-    }
     let mut series = Series::new();
-    for (index, line) in lines.enumerate() {
+    for (index, line) in rows(text, HEADER)?.enumerate() {
         let (service, second) = parse_row(line).map_err(|problem| format!("line {}: {problem}", index + 2))?;
         match series.iter_mut().find(|(name, _)| name == service) {
             Some((_, seconds)) => seconds.push(second),
@@ -102,12 +95,32 @@ pub fn parse(text: &str) -> Result<Series, String> {
     Ok(series)
 }
 
-fn parse_row(line: &str) -> Result<(&str, Second), String> {
-    let (found, expected) = (line.split(',').count(), HEADER.split(',').count());
+/// The lines below the header of a whole CSV file.
+pub(super) fn rows<'a>(text: &'a str, header: &str) -> Result<impl Iterator<Item = &'a str> + use<'a>, String> {
+    let mut lines = text.split_terminator('\n');
+    if lines.next() != Some(header) {
+        return Err(format!("line 1: the header `{header}` was expected"));
+    }
+    if !text.ends_with('\n') {
+        return Err(format!("line {}: it ends in the middle: the file is not whole", lines.count() + 1));
+    }
+    Ok(lines)
+}
+
+/// The cells of a line, each with its column.
+pub(super) fn cells<'a>(
+    line: &'a str,
+    header: &'a str,
+) -> Result<impl Iterator<Item = (&'a str, &'a str)> + use<'a>, String> {
+    let (found, expected) = (line.split(',').count(), header.split(',').count());
     if found != expected {
         return Err(format!("{found} cells, and {expected} were expected"));
     }
-    let mut cells = line.split(',').zip(HEADER.split(','));
+    Ok(line.split(',').zip(header.split(',')))
+}
+
+fn parse_row(line: &str) -> Result<(&str, Second), String> {
+    let mut cells = cells(line, HEADER)?;
     let mut next = || cells.next().ok_or_else(String::new);
     let second = number(next()?)?;
     let service = next()?.0;
@@ -133,11 +146,11 @@ fn parse_row(line: &str) -> Result<(&str, Second), String> {
     Ok((service, row))
 }
 
-fn number<T: std::str::FromStr>((cell, column): (&str, &str)) -> Result<T, String> {
+pub(super) fn number<T: std::str::FromStr>((cell, column): (&str, &str)) -> Result<T, String> {
     cell.parse().map_err(|_| format!("`{column}`: `{cell}` is not a number that fits"))
 }
 
-fn optional<T: std::str::FromStr>(cell: (&str, &str)) -> Result<Option<T>, String> {
+pub(super) fn optional<T: std::str::FromStr>(cell: (&str, &str)) -> Result<Option<T>, String> {
     if cell.0.is_empty() { Ok(None) } else { number(cell).map(Some) }
 }
 

@@ -18,8 +18,8 @@ pub struct Watch {
     /// If there are agents.
     census: Option<Census>,
     services: usize,
-    /// By machine: spans in which it was awake; the last may be open.
-    awake: Vec<Vec<(SimTime, Option<SimTime>)>>,
+    /// By machine: since when it is in which state of power.
+    states: Vec<Vec<(SimTime, PowerState)>>,
     /// By second and service: machines awake that hold a replica.
     holders: Vec<Vec<u32>>,
 }
@@ -38,19 +38,13 @@ impl Watch {
             meter: machines.map(|machines| Meter::new(machines, services, windows)),
             census: agents.map(|agents| Census::new(agents, services, windows, disturbances)),
             services,
-            awake: vec![Vec::new(); topology.nodes.len()],
+            states: vec![Vec::new(); topology.nodes.len()],
             holders: Vec::new(),
         }
     }
 
     pub fn power_changed(&mut self, now: SimTime, node: NodeId, state: PowerState) {
-        let spans = &mut self.awake[node.index()];
-        let open = spans.last_mut().filter(|span| span.1.is_none());
-        match (open, matches!(state, PowerState::Awake | PowerState::Idle)) {
-            (Some(span), false) => span.1 = Some(now),
-            (None, true) => spans.push((now, None)),
-            _ => {}
-        }
+        self.states[node.index()].push((now, state));
     }
 
     pub fn housed(&mut self, now: SimTime, service: ServiceId, node: NodeId, starts: bool) {
@@ -67,7 +61,7 @@ impl Watch {
                 let (state, times) = (world.power_state(node), world.power_times(node, now));
                 Reading { state, times, busy: world.busy(node, now) }
             };
-            let readings: Vec<Reading> = (0..self.awake.len()).map(reading).collect();
+            let readings: Vec<Reading> = (0..self.states.len()).map(reading).collect();
             let services: Vec<Duration> =
                 world.services().take(self.services).map(|replicas| replicas.counts().busy).collect();
             meter.sample(now, &readings, &services);
@@ -119,13 +113,15 @@ impl Watch {
         if self.meter.is_none() && self.census.is_none() {
             return None;
         }
-        let node = |(index, spans): (usize, &Vec<(SimTime, Option<SimTime>)>)| {
+        let node = |(index, states): (usize, &Vec<(SimTime, PowerState)>)| {
             let used = self.meter.as_ref().map(|meter| meter.machine(0, index));
-            let span = |&(from, to): &(SimTime, Option<SimTime>)| (from.as_secs_f64(), to.unwrap_or(end).as_secs_f64());
             let record = NodeRecord {
                 energy_kwh: used.map(|(energy, _)| energy),
                 load_mean: used.and_then(|(_, load)| load),
-                awake: spans.iter().map(span).collect(),
+                awake: spans(states, end, |state| matches!(state, PowerState::Awake | PowerState::Idle)),
+                booting: spans(states, end, |state| state == PowerState::Booting),
+                asleep: spans(states, end, |state| matches!(state, PowerState::Asleep | PowerState::ShuttingDown)),
+                down: spans(states, end, |state| matches!(state, PowerState::Idle | PowerState::Dead)),
             };
             (scenario.node(NodeId::from(index)).to_owned(), record)
         };
@@ -135,6 +131,43 @@ impl Watch {
                 replicas.insert(service.name.clone(), census.events(index, |node| scenario.node(node).to_owned()));
             }
         }
-        Some(Residency { replicas, nodes: self.awake.iter().enumerate().map(node).collect() })
+        Some(Residency { replicas, nodes: self.states.iter().enumerate().map(node).collect() })
+    }
+}
+
+/// Spans in seconds, up to the end, in which a state of power was one of those wanted.
+fn spans(states: &[(SimTime, PowerState)], end: SimTime, wanted: impl Fn(PowerState) -> bool) -> Vec<(f64, f64)> {
+    let mut spans: Vec<(SimTime, SimTime)> = Vec::new();
+    for (index, &(from, _)) in states.iter().enumerate().filter(|(_, state)| wanted(state.1)) {
+        let to = states.get(index + 1).map_or(end, |next| next.0);
+        match spans.last_mut() {
+            Some(last) if last.1 == from => last.1 = to,
+            _ if from < to => spans.push((from, to)),
+            _ => {}
+        }
+    }
+    spans.iter().map(|(from, to)| (from.as_secs_f64(), to.as_secs_f64())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbouring_states_of_one_kind_are_one_span() {
+        let at = |seconds| SimTime::ZERO + Duration::from_secs(seconds);
+        let states = [
+            (at(0), PowerState::Awake),
+            (at(10), PowerState::Idle),
+            (at(20), PowerState::ShuttingDown),
+            (at(25), PowerState::Asleep),
+            (at(40), PowerState::Booting),
+            (at(50), PowerState::Awake),
+        ];
+        let of = |wanted: &[PowerState]| spans(&states, at(60), |state| wanted.contains(&state));
+        assert_eq!(of(&[PowerState::Awake, PowerState::Idle]), [(0.0, 20.0), (50.0, 60.0)]);
+        assert_eq!(of(&[PowerState::ShuttingDown, PowerState::Asleep]), [(20.0, 40.0)]);
+        assert_eq!(of(&[PowerState::Idle, PowerState::Dead]), [(10.0, 20.0)]);
+        assert_eq!(of(&[PowerState::Dead]), []);
     }
 }

@@ -1,14 +1,15 @@
-//! Outage and recovery as bars, in seconds.
+//! Times as bars: outage and recovery, and how long services took to be provisioned again.
 
 #![allow(clippy::disallowed_methods, reason = "pictures and tables do not decide a run")]
 
 use super::super::numbers::{self, Unit};
 use super::axis::{Scale, Tick, linear_ticks, round_up, tick_text};
-use super::data::{Protocol, Runs};
+use super::data::{Protocol, Run, Runs};
 use super::palette;
+use super::places::Places;
 use super::scene::{Anchor, Font, Scene, fit, text_width};
 use super::strips::{WIDTH, heading};
-use crate::metrics::{Metrics, Recovery};
+use crate::metrics::{Metrics, MetricsTable, Recovery};
 
 /// Below a subtitle of one line.
 const TOP: f64 = 90.0;
@@ -17,43 +18,49 @@ const GAP: f64 = 12.0;
 const AXIS: f64 = 62.0;
 /// The longest times are so many times the shortest before the axis bends.
 const LINEAR_UP_TO: f64 = 60.0;
+/// With more services there is no room for a group of each.
+const MOST_SERVICES: usize = 6;
 
 /// A group of bars.
-struct Group {
-    name: &'static str,
+struct Group<'a> {
+    name: String,
     about: &'static str,
-    value: fn(&Metrics) -> Option<f64>,
-    /// For a recovery: the part that says whether it was reached.
-    reached: Option<fn(&Recovery) -> Option<f64>>,
+    value: Box<dyn Fn(&Run) -> Option<f64> + 'a>,
+    /// For a time until something: whether a run waited for it in vain.
+    waited: Box<dyn Fn(&Run) -> bool + 'a>,
+    /// What is said if no run has a value or waited for one.
+    absent: &'static str,
 }
 
-const GROUPS: [Group; 5] = [
-    Group {
-        name: "outage, total",
-        about: "seconds in which nothing succeeded",
-        value: |m| m.outage_total_s,
-        reached: None,
-    },
-    Group { name: "outage, longest", about: "without a break", value: |m| m.outage_longest_s, reached: None },
-    Group {
-        name: "recovery, first success",
-        about: "from a fault on; the worst fault",
-        value: |m| m.recovery_first_s,
-        reached: Some(|r| r.first_success_s),
-    },
-    Group {
-        name: "recovery, sustained",
-        about: "from a fault to 99 % for 5 s; the worst fault",
-        value: |m| m.recovery_s,
-        reached: Some(|r| r.sustained_s),
-    },
-    Group {
-        name: "convergence",
-        about: "from the end of a fault to a legitimate state; the worst fault",
-        value: |m| m.convergence_s,
-        reached: Some(|r| r.converged_s),
-    },
-];
+type Reached = fn(&Recovery) -> Option<f64>;
+
+impl<'a> Group<'a> {
+    /// A metric over all services.
+    fn metric(name: &str, about: &'static str, value: fn(&Metrics) -> Option<f64>, reached: Option<Reached>) -> Self {
+        let waited = move |run: &Run| {
+            let mut recoveries = run.record.recoveries.iter();
+            let short = reached.is_some_and(|reached| recoveries.any(|it| it.censored && reached(it).is_none()));
+            short && value(&run.record.metrics.all).is_none()
+        };
+        let value = move |run: &Run| value(&run.record.metrics.all);
+        Self { name: name.into(), about, value: Box::new(value), waited: Box::new(waited), absent: "–" }
+    }
+
+    /// Until services are provisioned again after a fault.
+    fn reprovision(
+        places: &'a Places,
+        name: &str,
+        about: &'static str,
+        value: impl Fn(&MetricsTable) -> Option<f64> + Clone + 'a,
+    ) -> Self {
+        let measured = value.clone();
+        let waited =
+            move |run: &Run| places.reorganises(&run.record.protocol) && measured(&run.record.metrics).is_none();
+        let value = move |run: &Run| value(&run.record.metrics);
+        let absent = "nothing is repaired";
+        Self { name: name.into(), about, value: Box::new(value), waited: Box::new(waited), absent }
+    }
+}
 
 /// What a bar shows: the median of the runs, and their range. A run that never got there counts as longest.
 struct Bar {
@@ -65,15 +72,10 @@ struct Bar {
 }
 
 impl Bar {
-    fn of(group: &Group, protocol: &Protocol) -> Self {
-        let values = protocol.metric(group.value);
-        let waited = |run: &super::data::Run| {
-            (group.value)(&run.record.metrics.all).is_none()
-                && group
-                    .reached
-                    .is_some_and(|reached| run.record.recoveries.iter().any(|it| it.censored && reached(it).is_none()))
-        };
-        let never = protocol.runs.iter().filter(|run| waited(run)).count();
+    fn of(group: &Group<'_>, protocol: &Protocol) -> Self {
+        let values: Vec<Option<f64>> = protocol.runs.iter().map(|run| (group.value)(run)).collect();
+        let waited = |run: &&Run| (group.value)(run).is_none() && (group.waited)(run);
+        let never = protocol.runs.iter().filter(waited).count();
         let mut sorted: Vec<f64> = values.iter().flatten().copied().collect();
         sorted.sort_by(f64::total_cmp);
         let finite = sorted.len();
@@ -95,25 +97,79 @@ impl Bar {
             }
             None if never > 0 && finite > 0 => format!("not reached in {never} of {runs}"),
             None if never > 0 => "not reached".into(),
-            None => "–".into(),
+            None => group.absent.into(),
         };
         Self { median, low, high, text }
     }
 }
 
-/// The bars of all protocols.
+/// Outage and recovery.
 pub fn outage(runs: &Runs) -> Scene {
+    let groups = [
+        Group::metric("outage, total", "seconds in which nothing succeeded", |m| m.outage_total_s, None),
+        Group::metric("outage, longest", "without a break", |m| m.outage_longest_s, None),
+        Group::metric(
+            "recovery, first success",
+            "from a fault on; the worst fault",
+            |m| m.recovery_first_s,
+            Some(|r| r.first_success_s),
+        ),
+        Group::metric(
+            "recovery, sustained",
+            "from a fault to 99 % for 5 s; the worst fault",
+            |m| m.recovery_s,
+            Some(|r| r.sustained_s),
+        ),
+        Group::metric(
+            "convergence",
+            "from the end of a fault to a legitimate state; the worst fault",
+            |m| m.convergence_s,
+            Some(|r| r.converged_s),
+        ),
+    ];
+    chart(runs, &format!("{}: outage and recovery", runs.scenario), &groups)
+}
+
+/// How long it took until each service was provisioned again; nothing if no service may move, or nothing went wrong.
+pub fn reprovision(runs: &Runs) -> Option<Scene> {
+    const ALL: &str = "whole, with capacity for the loss of any data center; the worst fault";
+    const SERVICE: &str = "all its replicas, enough of them outside of any data center; the worst fault";
+    let places = runs.places.as_ref()?;
+    let faults =
+        runs.reorganised().flat_map(|(_, protocol, _)| &protocol.runs).any(|run| !run.record.recoveries.is_empty());
+    if !faults {
+        return None;
+    }
+    let mut groups = vec![Group::reprovision(places, "all services", ALL, |table| table.all.reprovision_s)];
+    if (2..=MOST_SERVICES).contains(&places.services.len()) {
+        groups.extend(places.services.iter().map(|service| {
+            let value = |table: &MetricsTable| table.services.get(&service.name)?.reprovision_s;
+            Group::reprovision(places, &service.name, SERVICE, value)
+        }));
+    } else if places.services.len() > MOST_SERVICES {
+        let half = |table: &MetricsTable| {
+            let time = |metrics: &Metrics| metrics.reprovision_s.unwrap_or(f64::INFINITY);
+            let mut times: Vec<f64> = table.services.values().map(time).collect();
+            times.sort_by(f64::total_cmp);
+            times.get((times.len().max(1) - 1) / 2).copied().filter(|time| time.is_finite())
+        };
+        groups.push(Group::reprovision(places, "half of the services", SERVICE, half));
+    }
+    Some(chart(runs, &format!("{}: time until services are provisioned again", runs.scenario), &groups))
+}
+
+/// The bars of all protocols.
+fn chart(runs: &Runs, title: &str, groups: &[Group<'_>]) -> Scene {
     let bars: Vec<Vec<Bar>> =
-        GROUPS.iter().map(|group| runs.protocols.iter().map(|protocol| Bar::of(group, protocol)).collect()).collect();
-    let bar = (420.0 / (GROUPS.len() * runs.protocols.len().max(1)) as f64).clamp(20.0, 40.0);
+        groups.iter().map(|group| runs.protocols.iter().map(|protocol| Bar::of(group, protocol)).collect()).collect();
+    let bar = (420.0 / (groups.len() * runs.protocols.len().max(1)) as f64).clamp(20.0, 40.0);
     let group_height = HEAD + bar * runs.protocols.len() as f64 + GAP;
-    let bottom = TOP + group_height * GROUPS.len() as f64;
-    let title = format!("{}: outage and recovery", runs.scenario);
+    let bottom = TOP + group_height * groups.len() as f64;
     let height = (bottom + AXIS).ceil() as u32;
-    let mut scene = Scene { title: title.clone(), width: WIDTH as u32, height, shapes: Vec::new() };
+    let mut scene = Scene { title: title.to_owned(), width: WIDTH as u32, height, shapes: Vec::new() };
     scene.rect((0.0, 0.0), (WIDTH, f64::from(height)), palette::WHITE);
     let many = if runs.seeds.len() > 1 { "; bar: median of the seeds, line: lowest to highest" } else { "" };
-    heading(&mut scene, &title, &format!("shorter is better; {}{many}", runs.seed_names()));
+    heading(&mut scene, title, &format!("shorter is better; {}{many}", runs.seed_names()));
 
     let names = runs.protocols.iter().map(|protocol| text_width(&protocol.label, palette::TICK)).fold(0.0, f64::max);
     let left = 24.0 + names.min(250.0) + 14.0;
@@ -128,7 +184,7 @@ pub fn outage(runs: &Runs) -> Scene {
     for tick in &ticks {
         scene.line(vec![(x(tick.at), TOP), (x(tick.at), bottom)], 1.0, palette::GRID);
     }
-    for (index, (group, bars)) in GROUPS.iter().zip(&bars).enumerate() {
+    for (index, (group, bars)) in groups.iter().zip(&bars).enumerate() {
         let top = TOP + group_height * index as f64;
         group_bars(&mut scene, runs, group, bars, (left, top, bar), &x);
     }
@@ -146,15 +202,15 @@ pub fn outage(runs: &Runs) -> Scene {
 fn group_bars(
     scene: &mut Scene,
     runs: &Runs,
-    group: &Group,
+    group: &Group<'_>,
     bars: &[Bar],
     (left, top, height): (f64, f64, f64),
     x: &impl Fn(f64) -> f64,
 ) {
-    let after = left + 4.0 + text_width(group.name, palette::NAME) + 12.0;
+    let after = left + 4.0 + text_width(&group.name, palette::NAME) + 12.0;
     let end = after + text_width(group.about, palette::NOTE) + 6.0;
     scene.rect((left, top + 3.0), (end, top + HEAD - 3.0), palette::WHITE);
-    scene.text((left + 4.0, top + 21.0), group.name, Anchor::Left, palette::NAME);
+    scene.text((left + 4.0, top + 21.0), group.name.clone(), Anchor::Left, palette::NAME);
     scene.text((after, top + 21.0), group.about, Anchor::Left, palette::NOTE);
     for (index, (protocol, bar)) in runs.protocols.iter().zip(bars).enumerate() {
         let ink = palette::protocol(index);

@@ -2,8 +2,10 @@
 
 use super::super::Written;
 use super::super::timeseries::Series;
+use super::housing::{Cut, Housing};
+use super::places::Places;
 use crate::metrics::Second;
-use crate::run::Record;
+use crate::run::{PowerSeries, Record};
 
 /// At most so many bins across a plot; longer runs have bins of several seconds.
 const MOST_BINS: u64 = 1_000;
@@ -23,6 +25,15 @@ pub struct Runs {
     pub end_s: f64,
     /// Seconds in a bin.
     pub bin_s: u64,
+    /// If agents reorganise services in one of the runs.
+    pub places: Option<Places>,
+}
+
+/// What was read of a run beside its record.
+#[derive(Default)]
+pub struct Files {
+    pub series: Series,
+    pub power: Option<PowerSeries>,
 }
 
 /// A phase of the disaster.
@@ -45,6 +56,23 @@ pub struct Run {
     pub all: Vec<Bin>,
     /// In the order of [`Runs::services`]; empty for a service that this run lacks.
     pub services: Vec<Vec<Bin>>,
+    /// If services may move in a run of this scenario, and the result tells where they were.
+    pub housing: Option<Housing>,
+    /// If the power of machines is known: means of each bin.
+    pub watts: Option<Vec<Watts>>,
+}
+
+/// All data centers, on average over a bin.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Watts {
+    pub drawn: f64,
+    /// If watts followed load exactly.
+    pub ideal: f64,
+    /// If those that slept had been idle.
+    pub all_awake: f64,
+    /// Machines that the load would keep busy all the time.
+    pub busy_nodes: f64,
+    seconds: u32,
 }
 
 /// The lowest and highest value of the seconds in a bin.
@@ -144,13 +172,17 @@ fn worse(one: Option<f64>, other: Option<f64>, join: fn(f64, f64) -> f64) -> Opt
 }
 
 impl Runs {
-    /// Gathers the runs, by protocol. `series` reads the time series of a result.
+    /// Gathers the runs, by protocol. `places`: if services may move; `read` reads the other files of a result.
     ///
     /// # Errors
-    /// Those of `series`.
-    pub fn gather<E>(all: Vec<Written>, series: impl Fn(&Written) -> Result<Series, E>) -> Result<Option<Self>, E> {
+    /// Those of `read`.
+    pub fn gather<E>(
+        all: Vec<Written>,
+        places: Option<Places>,
+        read: impl Fn(&Written) -> Result<Files, E>,
+    ) -> Result<Option<Self>, E> {
         let Some(written) = all.first() else { return Ok(None) };
-        let rows = series(written)?;
+        let rows = read(written)?.series;
         let first = &written.record;
         let seconds = rows.iter().filter_map(|(_, seconds)| seconds.last()).map(|last| last.second + 1).max();
         let end_s = first.phases.last().map_or(0.0, |phase| phase.to_s).max(seconds.unwrap_or(0) as f64).max(1.0);
@@ -167,10 +199,11 @@ impl Runs {
             warmup_s: first.phases.first().map_or(0.0, |phase| phase.from_s),
             end_s,
             bin_s: bin_width(end_s),
+            places,
         };
         for written in all {
-            let rows = series(&written)?;
-            let run = runs.cut(written.record, &rows);
+            let files = read(&written)?;
+            let run = runs.cut(written.record, &files);
             match runs.protocols.iter_mut().find(|protocol| protocol.label == run.record.protocol) {
                 Some(protocol) => protocol.runs.push(run),
                 None => runs.protocols.push(Protocol { label: run.record.protocol.clone(), runs: vec![run] }),
@@ -179,7 +212,8 @@ impl Runs {
         Ok(Some(runs))
     }
 
-    fn cut(&self, record: Record, rows: &Series) -> Run {
+    fn cut(&self, record: Record, files: &Files) -> Run {
+        let rows = &files.series;
         let count = (self.end_s / self.bin_s as f64).ceil() as usize;
         let empty = vec![Bin::default(); count];
         let bin = |second: &Second| usize::try_from(second.second / self.bin_s).ok().filter(|&bin| bin < count);
@@ -203,12 +237,24 @@ impl Runs {
             bins
         };
         let services = if self.services.len() > 1 { self.services.iter().map(service).collect() } else { Vec::new() };
-        Run { record, all, services }
+        let cut = Cut { warmup_s: self.warmup_s, end_s: self.end_s, bin_s: self.bin_s };
+        let housing = self.places.as_ref().and_then(|places| Housing::of(places, &record, cut));
+        let watts = files.power.as_ref().map(|power| watts(power, self.bin_s, count));
+        Run { record, all, services, housing, watts }
     }
 
     /// `seed 7` or `seeds 0..20`.
     pub fn seed_names(&self) -> String {
         super::super::table::seed_names(&self.seeds)
+    }
+
+    /// Protocols beside which agents reorganise services, with their places in the table.
+    pub fn reorganised(&self) -> impl Iterator<Item = (usize, &Protocol, &Places)> {
+        let with = |places| {
+            let all = self.protocols.iter().enumerate().map(move |(index, protocol)| (index, protocol, places));
+            all.filter(|(_, protocol, places): &(_, _, &Places)| places.reorganises(&protocol.label))
+        };
+        self.places.iter().flat_map(with)
     }
 }
 
@@ -232,6 +278,27 @@ impl Protocol {
     pub fn metric(&self, value: impl Fn(&crate::metrics::Metrics) -> Option<f64>) -> Vec<Option<f64>> {
         self.runs.iter().map(|run| value(&run.record.metrics.all)).collect()
     }
+}
+
+fn watts(power: &PowerSeries, bin_s: u64, count: usize) -> Vec<Watts> {
+    let mut bins = vec![Watts::default(); count];
+    for (second, sites) in power.seconds.iter().enumerate() {
+        let Some(bin) = bins.get_mut((second as u64 / bin_s) as usize) else { break };
+        bin.seconds += 1;
+        for site in sites {
+            bin.drawn += site.watts;
+            bin.ideal += site.ideal_watts;
+            bin.all_awake += site.all_awake_watts;
+            bin.busy_nodes += site.load.unwrap_or(0.0) * f64::from(site.nodes_awake);
+        }
+    }
+    for bin in &mut bins {
+        let seconds = f64::from(bin.seconds.max(1));
+        for sum in [&mut bin.drawn, &mut bin.ideal, &mut bin.all_awake, &mut bin.busy_nodes] {
+            *sum /= seconds;
+        }
+    }
+    bins
 }
 
 fn bin_width(end_s: f64) -> u64 {

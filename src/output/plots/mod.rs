@@ -6,9 +6,14 @@
 mod axis;
 mod bars;
 mod data;
+mod energy;
+mod housing;
 mod over_time;
 mod palette;
+mod pareto;
 mod phases;
+mod placement;
+mod places;
 mod recovery;
 mod render;
 mod scene;
@@ -23,10 +28,23 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use self::scene::Scene;
-use super::{OutputError, Written, files, read_result, sealed, timeseries};
+use super::{OutputError, Written, files, power, read_result, sealed, timeseries};
+use crate::scenario;
 
 /// The plots that may stand in a scenario's directory.
-pub const NAMES: [&str; 6] = ["availability", "outage", "recovery", "latency", "primaries", "power"];
+pub const NAMES: [&str; 11] = [
+    "availability",
+    "outage",
+    "recovery",
+    "latency",
+    "primaries",
+    "power",
+    "replicas",
+    "machines",
+    "energy",
+    "reprovision",
+    "readiness",
+];
 
 /// Draws the plots of a scenario's directory, or of each in a directory of results. Returns their paths;
 /// the directory of each is named after its scenario.
@@ -51,6 +69,7 @@ pub fn plot(dir: &Path) -> Result<Vec<PathBuf>, OutputError> {
 
 fn plot_scenario(dir: &Path) -> Result<Vec<PathBuf>, OutputError> {
     let mut all: Vec<Written> = Vec::new();
+    let mut places = None;
     for path in results(dir)? {
         let written = read_result(&path)?;
         if let Some(first) = all.first()
@@ -59,13 +78,19 @@ fn plot_scenario(dir: &Path) -> Result<Vec<PathBuf>, OutputError> {
             let problem = "it is of another version of the scenario than the results beside it; run them together";
             return Err(OutputError::content(&path, problem));
         }
+        let record = &written.record;
+        if places.is_none() && record.residency.is_some() {
+            let scenario = scenario::from_value(&record.scenario.resolved)
+                .map_err(|wrong| OutputError::content(&path, format!("its scenario is not valid:\n{wrong}")))?;
+            places = places::Places::of(&scenario);
+        }
         all.push(written);
     }
-    let series = |written: &Written| {
+    let read = |written: &Written| {
         let run = dir.join(&written.record.protocol).join(format!("seed-{}", written.record.seed));
-        timeseries::read_series(written, &run)
+        Ok(data::Files { series: timeseries::read_series(written, &run)?, power: power::read_series(written, &run)? })
     };
-    let Some(runs) = data::Runs::gather(all, series)? else {
+    let Some(runs) = data::Runs::gather(all, places, read)? else {
         return Err(OutputError::NoResults { path: dir.to_owned() });
     };
     let mut written = Vec::new();
@@ -86,7 +111,8 @@ fn plot_scenario(dir: &Path) -> Result<Vec<PathBuf>, OutputError> {
 
 /// Every plot by name; `None` where there is nothing to show.
 fn scenes(runs: &data::Runs) -> Vec<(&'static str, Option<Scene>)> {
-    let [availability, outage, recovery, latency, primaries, power] = NAMES;
+    let [availability, outage, recovery, latency, primaries, power, replicas, machines, energy, reprovision, readiness] =
+        NAMES;
     vec![
         (availability, Some(over_time::availability(runs))),
         (outage, Some(bars::outage(runs))),
@@ -94,6 +120,11 @@ fn scenes(runs: &data::Runs) -> Vec<(&'static str, Option<Scene>)> {
         (latency, Some(over_time::latency(runs))),
         (primaries, Some(over_time::primaries(runs))),
         (power, over_time::power(runs)),
+        (replicas, placement::replicas(runs)),
+        (machines, placement::machines(runs)),
+        (energy, energy::energy(runs)),
+        (reprovision, bars::reprovision(runs)),
+        (readiness, pareto::readiness(runs)),
     ]
 }
 

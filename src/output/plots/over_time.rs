@@ -10,13 +10,13 @@ use crate::metrics::Metrics;
 
 /// With more services there is no room for a row of each.
 const MOST_SERVICES: usize = 6;
-const LINE: f64 = 1.8;
+pub const LINE: f64 = 1.8;
 /// Opacity of a band over seeds, and over the seconds of a bin.
 const SEEDS_BAND: f64 = 0.3;
 const BIN_BAND: f64 = 0.55;
 
 /// What the line and the band are, for the subtitle.
-fn explain(runs: &Runs, line: &str) -> String {
+pub fn explain(runs: &Runs, line: &str) -> String {
     let mut parts = vec![runs.seed_names()];
     if let Some(seed) = runs.seeds.first().filter(|_| runs.seeds.len() > 1) {
         parts.push(format!("line: seed {seed}"));
@@ -30,12 +30,12 @@ fn explain(runs: &Runs, line: &str) -> String {
     parts.join("; ")
 }
 
-fn spreads(runs: &Runs) -> bool {
+pub fn spreads(runs: &Runs) -> bool {
     runs.seeds.len() > 1 || runs.bin_s > 1
 }
 
 /// `a, b and c`, or how many.
-fn names(runs: &Runs) -> String {
+pub fn names(runs: &Runs) -> String {
     match runs.protocols.as_slice() {
         [] => String::new(),
         [only] => only.label.clone(),
@@ -48,7 +48,7 @@ fn names(runs: &Runs) -> String {
 }
 
 /// A metric of the runs in words: one value, or a median.
-fn told(protocol: &Protocol, unit: Unit, value: fn(&Metrics) -> Option<f64>) -> Option<String> {
+pub fn told(protocol: &Protocol, unit: Unit, value: fn(&Metrics) -> Option<f64>) -> Option<String> {
     let mut values: Vec<f64> = protocol.metric(value).into_iter().flatten().collect();
     values.sort_by(f64::total_cmp);
     let median = numbers::median(&values)?;
@@ -56,7 +56,7 @@ fn told(protocol: &Protocol, unit: Unit, value: fn(&Metrics) -> Option<f64>) -> 
     Some(numbers::with_unit(median, unit) + many)
 }
 
-fn note(parts: Vec<Option<String>>) -> String {
+pub fn note(parts: Vec<Option<String>>) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
@@ -99,7 +99,7 @@ pub fn availability(runs: &Runs) -> Scene {
     if (2..=MOST_SERVICES).contains(&runs.services.len()) {
         subtitle.push_str("; rows: blue 99 % and more, yellow less, red none");
     }
-    Picture { runs, title: format!("availability of {}", names(runs)), subtitle, strips }.scene()
+    Picture { runs, title: format!("availability of {}", names(runs)), subtitle, legend: Vec::new(), strips }.scene()
 }
 
 /// A row of colour for each service, if there are several but not many.
@@ -151,7 +151,7 @@ pub fn latency(runs: &Runs) -> Scene {
     let what = "time to the answer, of requests that succeed, by the second they start in; thick p50, thin p99";
     let worst = if runs.bin_s > 1 { "p50: mean, p99: worst second," } else { "" };
     let subtitle = format!("{what}; {}", explain_latency(runs, worst));
-    Picture { runs, title: format!("latency of {}", names(runs)), subtitle, strips }.scene()
+    Picture { runs, title: format!("latency of {}", names(runs)), subtitle, legend: Vec::new(), strips }.scene()
 }
 
 fn explain_latency(runs: &Runs, line: &str) -> String {
@@ -215,11 +215,11 @@ pub fn primaries(runs: &Runs) -> Scene {
         "replicas that accept writes (two and more: divergence, red), and members of the largest serving view; {several}{}",
         explain(runs, "most primaries, fewest members")
     );
-    Picture { runs, title: format!("primaries of {}", names(runs)), subtitle, strips }.scene()
+    Picture { runs, title: format!("primaries of {}", names(runs)), subtitle, legend: Vec::new(), strips }.scene()
 }
 
 /// Zero, the highest and the middle if that is whole, or all if they are few; the highest says what they count.
-fn whole_ticks(high: f64, of: &str) -> Vec<Tick> {
+pub fn whole_ticks(high: f64, of: &str) -> Vec<Tick> {
     let whole = high.round() as u64;
     let values = match whole {
         0..=3 => (0..=whole).collect(),
@@ -233,8 +233,11 @@ fn whole_ticks(high: f64, of: &str) -> Vec<Tick> {
     values.into_iter().map(tick).collect()
 }
 
-/// Nodes awake and their power; nothing if that was not measured.
+/// Nodes awake and their power; nothing if that was not measured, or if another plot shows it against the load.
 pub fn power(runs: &Runs) -> Option<Scene> {
+    if runs.places.is_some() {
+        return None;
+    }
     let all = || runs.protocols.iter().flat_map(|protocol| &protocol.runs).flat_map(|run| &run.all);
     let highest = |range: fn(&Bin) -> Option<Range>| all().filter_map(range).map(|range| range.high).reduce(f64::max);
     let (nodes, watts) = (highest(|bin| bin.awake), highest(|bin| bin.watts));
@@ -267,5 +270,5 @@ pub fn power(runs: &Runs) -> Option<Scene> {
     let several = if runs.services.len() > 1 { ", summed over services" } else { "" };
     let subtitle =
         format!("nodes that are powered on, and their power in watts{several}; {}", explain(runs, "line: middle"));
-    Some(Picture { runs, title: format!("power of {}", names(runs)), subtitle, strips }.scene())
+    Some(Picture { runs, title: format!("power of {}", names(runs)), subtitle, legend: Vec::new(), strips }.scene())
 }

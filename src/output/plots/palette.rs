@@ -41,3 +41,25 @@ pub const NUMBER: Font = Font { size: 16.0, bold: true, ink: TEXT };
 
 pub const GOOD_ROW: Ink = Ink::solid((140, 190, 220));
 pub const PART_ROW: Ink = Ink::solid((240, 200, 60));
+pub const MORE_ROW: Ink = Ink::solid((40, 95, 150));
+
+/// States of machines that run nothing.
+pub const BOOTING: Ink = Ink::solid((240, 200, 60));
+pub const ASLEEP: Ink = Ink::solid((176, 176, 176));
+pub const DOWN: Ink = Ink::solid((50, 50, 50));
+
+/// What would be drawn, or be needed, in proportion to load.
+pub const IDEAL: Ink = Ink::solid((93, 58, 155));
+
+/// From none, nearly white, to as many as the most: the more, the darker.
+pub fn amount(value: u32, most: u32) -> Ink {
+    const EMPTY: (u8, u8, u8) = (229, 240, 248);
+    const FEW: (f64, f64, f64) = (150.0, 200.0, 228.0);
+    const MANY: (f64, f64, f64) = (8.0, 48.0, 107.0);
+    if value == 0 {
+        return Ink::solid(EMPTY);
+    }
+    let share = if most > 1 { f64::from(value.min(most) - 1) / f64::from(most - 1) } else { 0.4 };
+    let mix = |few: f64, many: f64| (few + (many - few) * share).round() as u8;
+    Ink::solid((mix(FEW.0, MANY.0), mix(FEW.1, MANY.1), mix(FEW.2, MANY.2)))
+}

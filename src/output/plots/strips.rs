@@ -38,6 +38,8 @@ pub enum Layer {
     },
     /// Thin rows of colour, each with a name: one by bin.
     Rows(Vec<(String, Vec<Option<Ink>>)>),
+    /// Groups of rows of colour over the whole height of the strip, each with a name: one colour by bin.
+    Grid(Vec<(String, Vec<Vec<Option<Ink>>>)>),
     /// A text at the right end, at the height of a value.
     EndLabel {
         value: f64,
@@ -62,6 +64,8 @@ pub struct Picture<'a> {
     pub runs: &'a Runs,
     pub title: String,
     pub subtitle: String,
+    /// Colours and what they mean, below the subtitle.
+    pub legend: Vec<(Ink, String)>,
     pub strips: Vec<Strip>,
 }
 
@@ -93,7 +97,8 @@ impl Picture<'_> {
         let x_of = |seconds: f64| LEFT + (RIGHT - LEFT) * (seconds / runs.end_s).clamp(0.0, 1.0);
         let xs: Vec<f64> = runs.phases.iter().map(|phase| x_of(phase.from_s)).collect();
         let labels = Labels::arrange(&runs.phases, &xs, LEFT, RIGHT);
-        let top = heading_height(&self.subtitle) + labels.height();
+        let legend = heading_height(&self.subtitle);
+        let top = legend + legend_height(&self.legend) + labels.height();
         let below = AXIS_HEIGHT + labels.legend_height(&runs.phases) + BOTTOM;
         let fixed: f64 = self.strips.iter().map(|strip| strip.header_height() + STRIP_GAP).sum();
         let weights: f64 = self.strips.iter().map(|strip| strip.weight).sum();
@@ -109,6 +114,7 @@ impl Picture<'_> {
         };
         scene.rect((0.0, 0.0), (WIDTH, f64::from(scene.height)), palette::WHITE);
         heading(&mut scene, &title, &self.subtitle);
+        draw_legend(&mut scene, &self.legend, legend);
         frame.background(&mut scene);
         let mut y = top;
         for strip in &self.strips {
@@ -126,6 +132,8 @@ impl Picture<'_> {
 const WIDER: f64 = 1.08;
 const HEADING_WIDTH: f64 = WIDTH - 48.0;
 const SUBTITLE_LINE: f64 = 22.0;
+/// Of a legend, with the space after it.
+const SWATCH: f64 = 23.0;
 
 /// Title and subtitle at the top of a picture.
 pub fn heading(scene: &mut Scene, title: &str, subtitle: &str) {
@@ -139,6 +147,35 @@ pub fn heading(scene: &mut Scene, title: &str, subtitle: &str) {
 /// The height of title and subtitle.
 pub fn heading_height(subtitle: &str) -> f64 {
     58.0 + SUBTITLE_LINE * subtitle_lines(subtitle).len() as f64
+}
+
+/// The places of a legend's entries: from the left, in as many lines as are needed.
+fn legend_spots(legend: &[(Ink, String)]) -> Vec<(f64, f64)> {
+    let (mut x, mut y) = (24.0, 0.0);
+    let mut spots = Vec::new();
+    for (_, text) in legend {
+        let width = SWATCH + WIDER * text_width(text, palette::NOTE);
+        if x > 24.0 && x + width > WIDTH - 24.0 {
+            (x, y) = (24.0, y + SUBTITLE_LINE);
+        }
+        spots.push((x, y));
+        x += width + 22.0;
+    }
+    spots
+}
+
+fn legend_height(legend: &[(Ink, String)]) -> f64 {
+    legend_spots(legend).last().map_or(0.0, |spot| spot.1 + SUBTITLE_LINE + 6.0)
+}
+
+/// Swatches with texts, from `top` on.
+fn draw_legend(scene: &mut Scene, legend: &[(Ink, String)], top: f64) {
+    for ((ink, text), (x, y)) in legend.iter().zip(legend_spots(legend)) {
+        let base = top + y + 4.0;
+        scene.rect((x, base - 12.0), (x + 16.0, base + 2.0), *ink);
+        let text = fit(text, palette::NOTE, WIDTH - 24.0 - x - SWATCH);
+        scene.text((x + SWATCH, base), text, Anchor::Left, palette::NOTE);
+    }
 }
 
 /// Breaks a subtitle after semicolons.
@@ -205,12 +242,12 @@ impl Frame<'_> {
             }
         }
         for layer in &strip.layers {
-            self.layer(scene, layer, &y, floor);
+            self.layer(scene, layer, &y, (top, floor));
         }
         scene.line(vec![(LEFT, top), (LEFT, floor)], 1.2, palette::AXIS);
     }
 
-    fn layer(&self, scene: &mut Scene, layer: &Layer, y: &impl Fn(f64) -> f64, floor: f64) {
+    fn layer(&self, scene: &mut Scene, layer: &Layer, y: &impl Fn(f64) -> f64, (top, floor): (f64, f64)) {
         match layer {
             Layer::Band { ranges, ink } => {
                 let columns = |index: usize, range: Range| {
@@ -236,6 +273,7 @@ impl Frame<'_> {
                     scene.line(corners(points), *width, *ink);
                 });
             }
+            Layer::Grid(groups) => self.grid(scene, groups, top, floor),
             Layer::Rows(rows) => {
                 for (index, (name, inks)) in rows.iter().enumerate() {
                     self.row(scene, name, inks, floor + ROWS_GAP + index as f64 * ROW_HEIGHT + 4.0);
@@ -273,16 +311,45 @@ impl Frame<'_> {
 
     /// A thin row of colour; equal neighbours are one piece.
     fn row(&self, scene: &mut Scene, name: &str, inks: &[Option<Ink>], top: f64) {
-        let font = super::scene::Font { size: 14.0, ..palette::LABEL };
-        scene.text((LEFT - 8.0, top + 11.5), fit(name, font, LEFT - 12.0), Anchor::Right, font);
+        scene.text((LEFT - 8.0, top + 11.5), fit(name, ROW_NAME, LEFT - 12.0), Anchor::Right, ROW_NAME);
+        self.pieces(scene, inks, top, top + ROW_HEIGHT - 4.0);
+    }
+
+    fn pieces(&self, scene: &mut Scene, inks: &[Option<Ink>], top: f64, bottom: f64) {
         let mut start = 0;
         while start < inks.len() {
             let same = inks[start..].iter().take_while(|&&ink| ink == inks[start]).count();
             if let Some(ink) = inks[start] {
-                let to = self.bin(start + same);
-                scene.rect((self.bin(start), top), (to, top + ROW_HEIGHT - 4.0), ink);
+                scene.rect((self.bin(start), top), (self.bin(start + same), bottom), ink);
             }
             start += same;
+        }
+    }
+
+    /// Rows without space between those of a group, and phases in front of them.
+    fn grid(&self, scene: &mut Scene, groups: &[(String, Vec<Vec<Option<Ink>>>)], top: f64, bottom: f64) {
+        let rows: usize = groups.iter().map(|(_, rows)| rows.len()).sum();
+        let gap = if groups.len() > 1 { ((bottom - top) * 0.08 / (groups.len() - 1) as f64).min(3.0) } else { 0.0 };
+        let height = (bottom - top - gap * (groups.len().max(1) - 1) as f64) / rows.max(1) as f64;
+        let (mut y, mut named) = (top, f64::NEG_INFINITY);
+        for (name, rows) in groups {
+            let end = y + height * rows.len() as f64;
+            let base = f64::midpoint(y, end) + 5.0;
+            if base - named >= ROW_NAME.size {
+                scene.text((LEFT - 8.0, base), fit(name, ROW_NAME, LEFT - 12.0), Anchor::Right, ROW_NAME);
+                named = base;
+            }
+            for (index, inks) in rows.iter().enumerate() {
+                let row = y + height * index as f64;
+                // Thin rows leave no line between them.
+                let space = if height >= 6.0 { 1.0 } else { 0.0 };
+                self.pieces(scene, inks, row, row + height - space);
+            }
+            y = end + gap;
+        }
+        for phase in self.runs.phases.iter().filter(|phase| phase.from_s > self.runs.warmup_s) {
+            let x = self.x(phase.from_s);
+            scene.line(vec![(x, top), (x, bottom)], 1.2, palette::TEXT.alpha(0.6));
         }
     }
 
@@ -307,6 +374,7 @@ impl Frame<'_> {
 /// Height of a thin row of colour, and the space above the first.
 const ROW_HEIGHT: f64 = 17.0;
 const ROWS_GAP: f64 = 6.0;
+const ROW_NAME: super::scene::Font = super::scene::Font { size: 14.0, ..palette::LABEL };
 /// With more phases than this their boundaries are faint.
 const CROWDED: usize = 24;
 

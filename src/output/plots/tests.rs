@@ -1,3 +1,6 @@
+mod moving;
+
+use self::moving::Moving;
 use super::data::{Mark, Runs};
 use super::*;
 use crate::metrics::{MetricsTable, Phase, Second};
@@ -17,6 +20,18 @@ fn draw(out: &Path, fake: &Fake, protocols: &[&str], seeds: std::ops::Range<u64>
     }
     write_summary(out, fake.name, &records).unwrap();
     plot(&out.join(fake.name)).unwrap()
+}
+
+/// As [`draw`], of services that move.
+fn draw_moving(out: &Path, moving: &Moving, protocols: &[&str], seeds: std::ops::Range<u64>) -> Vec<PathBuf> {
+    let each = protocols.iter().flat_map(|&protocol| seeds.clone().map(move |seed| (protocol, seed)));
+    let results: Vec<RunResult> = each.map(|(protocol, seed)| moving::run(moving, protocol, seed)).collect();
+    for result in &results {
+        write_run(out, moving.name, result).unwrap();
+    }
+    let records: Vec<_> = results.into_iter().map(|result| result.record).collect();
+    write_summary(out, moving.name, &records).unwrap();
+    plot(&out.join(moving.name)).unwrap()
 }
 
 fn contents(paths: &[PathBuf]) -> Vec<Vec<u8>> {
@@ -63,6 +78,73 @@ fn a_plot_of_something_no_longer_measured_goes_away() {
     assert!(power.exists());
     draw(out.path(), &minute("quake"), &["raft"], 1..2);
     assert!(!power.exists());
+}
+
+const SHORT_DAY: Moving = Moving { name: "day", sites: 4, machines: 3, services: 5, duration: 200 };
+
+#[test]
+fn services_that_move_are_drawn_from_the_files_alone_and_those_that_stay_are_not() {
+    let out = tempfile::tempdir().unwrap();
+    let paths = draw_moving(out.path(), &SHORT_DAY, &["save", "off"], 0..2);
+    let names: Vec<_> = paths.iter().filter_map(|path| path.file_stem()?.to_str()).collect();
+    for name in &NAMES[6..] {
+        assert_eq!(names.iter().filter(|other| *other == name).count(), 2, "{name}");
+    }
+    assert!(!names.contains(&"power"), "the plot of energy shows more");
+    let first = contents(&paths);
+    for path in &paths {
+        fs::remove_file(path).unwrap();
+    }
+    assert_eq!(plot(out.path()).unwrap(), paths);
+    assert_eq!(contents(&paths), first);
+    let svg = |name: &str| fs::read_to_string(out.path().join(format!("day/{name}.svg"))).unwrap();
+    let told = [
+        ("replicas", "<title>day: replicas and spread of services</title>"),
+        ("replicas", "service-004"),
+        ("machines", "site-03"),
+        ("machines", "asleep"),
+        ("energy", "all machines awake"),
+        ("reprovision", "nothing is repaired"),
+        ("readiness", "off: never"),
+    ];
+    for (name, text) in told {
+        assert!(svg(name).contains(text), "{name}: {text}");
+    }
+    assert!(!svg("machines").contains("off"), "nothing moves there");
+
+    draw_moving(out.path(), &SHORT_DAY, &["off"], 0..1);
+    assert!(!out.path().join("day/machines.svg").exists(), "no run of the last command has agents");
+}
+
+#[test]
+fn moving_services_are_drawn_inside_of_the_picture_however_many_they_are() {
+    let sizes = [(1, 1, 1), (6, 4, 20), (10, 6, 21), (30, 20, 200)];
+    for (sites, machines, services) in sizes {
+        let moving = Moving { name: "many", sites, machines, services, duration: 120 };
+        let mut results: Vec<RunResult> =
+            ["save", "repair", "off"].into_iter().map(|protocol| moving::run(&moving, protocol, 1)).collect();
+        // A result that tells of nothing but its machines, and none of them known.
+        let mut empty = moving::run(&moving, "repair", 2);
+        empty.record.residency = Some(crate::metrics::Residency::default());
+        empty.record.metrics = MetricsTable::default();
+        empty.power = None;
+        results.push(empty);
+        let read = |written: &Written| -> Result<_, OutputError> {
+            let result = results.iter().find(|result| result.record == written.record).unwrap();
+            Ok(data::Files { series: result.seconds.clone(), power: result.power.clone() })
+        };
+        let scenario = scenario::from_value(&moving.resolved()).unwrap();
+        let all = results.iter().map(Written::of).collect();
+        let runs = Runs::gather(all, places::Places::of(&scenario), read).unwrap().unwrap();
+        for (name, scene) in scenes(&runs).into_iter().filter_map(|(name, scene)| Some((name, scene?))) {
+            let what = format!("{name} of {services} services on {sites} times {machines} machines");
+            check_inside(&scene, &what);
+            if name == "readiness" {
+                check_texts_apart(&scene, &what);
+            }
+            assert!(!render::svg(&scene).unwrap().contains("NaN"), "{what}");
+        }
+    }
 }
 
 #[test]
@@ -173,10 +255,11 @@ fn weird_results_are_drawn_without_panic_and_the_same_twice() {
     for (index, results) in weird().into_iter().enumerate() {
         let series = |written: &Written| -> Result<_, OutputError> {
             let result = results.iter().find(|result| result.record == written.record);
-            Ok(result.map(|result| result.seconds.clone()).unwrap_or_default())
+            let power = result.and_then(|result| result.power.clone());
+            Ok(result.map(|result| data::Files { series: result.seconds.clone(), power }).unwrap_or_default())
         };
         let all = || results.iter().map(Written::of).collect();
-        let draw = || scenes(&Runs::gather(all(), series).unwrap().unwrap());
+        let draw = || scenes(&Runs::gather(all(), None, series).unwrap().unwrap());
         let scenes = draw();
         assert_eq!(scenes, draw(), "case {index}");
         for (name, scene) in scenes.into_iter().filter_map(|(name, scene)| Some((name, scene?))) {
@@ -186,7 +269,7 @@ fn weird_results_are_drawn_without_panic_and_the_same_twice() {
             render::png(&scene).unwrap();
         }
     }
-    let none = Runs::gather(vec![], |_| Ok::<_, OutputError>(vec![])).unwrap();
+    let none = Runs::gather(vec![], None, |_| Ok::<_, OutputError>(data::Files::default())).unwrap();
     assert!(none.is_none());
 }
 
@@ -240,6 +323,19 @@ fn labels_of_phases_never_overlap() {
 
 /// No two texts, and no text and line, cover each other.
 fn check_apart(scene: &Scene, what: &str) {
+    let boxes = check_texts_apart(scene, what);
+    for shape in &scene.shapes {
+        let scene::Shape::Line { points, .. } = shape else { continue };
+        let (x, top, bottom) = (points[0].0, points[0].1, points[1].1);
+        for text in &boxes {
+            let crosses = text.0 < x && x < text.1 && text.2 < bottom && top < text.3;
+            assert!(!crosses, "{what}: a line through `{}`", text.4);
+        }
+    }
+}
+
+/// No two texts cover each other. Returns them with the space that each takes: left, right, top and bottom.
+fn check_texts_apart<'a>(scene: &'a Scene, what: &str) -> Vec<(f64, f64, f64, f64, &'a str)> {
     let mut boxes: Vec<(f64, f64, f64, f64, &str)> = Vec::new();
     for shape in &scene.shapes {
         if let scene::Shape::Text { at, text, font, .. } = shape {
@@ -252,14 +348,7 @@ fn check_apart(scene: &Scene, what: &str) {
             assert!(apart, "{what}: `{}` and `{}`", one.4, other.4);
         }
     }
-    for shape in &scene.shapes {
-        let scene::Shape::Line { points, .. } = shape else { continue };
-        let (x, top, bottom) = (points[0].0, points[0].1, points[1].1);
-        for text in &boxes {
-            let crosses = text.0 < x && x < text.1 && text.2 < bottom && top < text.3;
-            assert!(!crosses, "{what}: a line through `{}`", text.4);
-        }
-    }
+    boxes
 }
 
 /// The pictures to look at, kept in the directory that `FIREDRILL_GALLERY` names.
@@ -267,6 +356,10 @@ fn check_apart(scene: &Scene, what: &str) {
 fn the_gallery_is_drawn_on_request() {
     let Some(kept) = std::env::var_os("FIREDRILL_GALLERY") else { return };
     let out = Path::new(&kept);
+    for (name, sites, machines, services) in [("m24", 6, 4, 20), ("m60", 10, 6, 60), ("m600", 30, 20, 200)] {
+        let moving = Moving { name, sites, machines, services, duration: 7_200 };
+        draw_moving(out, &moving, &["save", "repair", "off"], 1..2);
+    }
     let three = ["optimistic", "raft", "static-primary"];
     let quake = |name| Fake { name, ..fixture::quake() };
     draw(out, &quake("one"), &["optimistic"], 1..2);
