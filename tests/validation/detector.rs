@@ -71,7 +71,7 @@ fn mistakes(trace: &[u8], seconds: f64) -> (f64, f64) {
     (f64::from(count) / ((seconds - WARMUP) / 3_600.0 * pairs), mean)
 }
 
-const TRACED: Keep = Keep { history: false, trace: true };
+const TRACED: Keep = Keep { history: false, trace: true, coverage: false };
 
 /// The settings that are looked at: losses, T in periods, and as scenarios write it.
 const SETTINGS: [(f64, f64, &str); 5] =

@@ -51,7 +51,7 @@ fn lives(trace: &[u8], hours: f64) -> (Vec<f64>, Vec<f64>) {
 #[test]
 fn machines_fail_by_weibull_and_are_repaired_by_lognormal() {
     let (seeds, hours) = (sized(16, 40), sized(72, 720));
-    let traced = Keep { history: false, trace: true };
+    let traced = Keep { history: false, trace: true, coverage: false };
     let all =
         runs(&scenario(hours), seeds, traced, |result| lives(&result.trace.expect("it was asked for"), hours as f64));
     let (first, repairs): (Vec<_>, Vec<_>) = all.into_iter().unzip();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::stats::{Kolmogorov, proportion};
 use super::{head, lines, row, runs, sites, sized};
 
-const TRACED: Keep = Keep { history: false, trace: true };
+const TRACED: Keep = Keep { history: false, trace: true, coverage: false };
 /// One way.
 const BASE_NS: f64 = 20e6;
 
