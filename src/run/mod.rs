@@ -2,9 +2,11 @@
 
 pub mod contest;
 mod expect;
+mod fates;
 pub mod lines;
-mod phases;
+pub mod phases;
 pub mod stage;
+pub mod tape;
 mod verdicts;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +16,7 @@ use std::collections::BTreeMap;
 use crate::check::invariants::Invariants;
 use crate::history::Event;
 use crate::id::{DcId, NodeId, ServiceId};
-use crate::machine::{Inventory, Machine, Status, Views};
+use crate::machine::Machine;
 use crate::metrics::recorder::{Fates, Recorded, Recorder, worst};
 use crate::metrics::window::{Counted, Tally, Window};
 use crate::metrics::{Metrics, MetricsTable, Phase, Recovery, Second};
@@ -23,11 +25,13 @@ use crate::scenario::{Kind, Protocol, Scenario};
 use crate::time::{Duration, SimTime};
 use crate::workload::{Clients, Plan};
 use crate::world::fault::Action;
-use crate::world::{Replicas, ServiceSpec, World, WorldConfig};
+use crate::world::{ServiceSpec, World, WorldConfig};
 
 pub use self::contest::{Contest, Promises, Survives, groups};
+use self::fates::fates;
 use self::lines::{Lines, Names};
 use self::stage::{AFTER_CORRUPTION, OBSERVE_EVERY, Seat, Stage};
+use self::tape::{Tape, Wanted};
 
 /// All that a run leaves behind: the content of `result.json`, and the rows of its time series.
 /// It holds no wall-clock time, path or host name.
@@ -133,6 +137,13 @@ pub fn run_examined(scenario: &Scenario, protocol: &Protocol, seed: u64, keep: K
     enter(scenario, protocol, seed, keep, Some(&Probe::default()))
 }
 
+/// As [`run`], with what happened kept as values.
+pub fn run_taped(scenario: &Scenario, protocol: &Protocol, seed: u64, wanted: Wanted) -> (RunResult, Tape) {
+    let probe = Probe { tape: Some(wanted), ..Probe::default() };
+    let (result, examined) = enter(scenario, protocol, seed, Keep::default(), Some(&probe));
+    (result, examined.tape.expect("it was asked for"))
+}
+
 /// Static dispatch: one line a kind.
 fn enter(
     scenario: &Scenario,
@@ -194,6 +205,8 @@ pub struct Probe {
     /// When, at which machine, and which replica set is asked for, of the first service.
     pub reconfigure: Vec<(SimTime, NodeId, Vec<NodeId>)>,
     pub keep: Keep,
+    /// Keep what happened, as values.
+    pub tape: Option<Wanted>,
 }
 
 /// Runs the optimistic mechanism under a probe, with what checkers need kept in memory.
@@ -214,6 +227,8 @@ pub struct Examined {
     pub installed: Vec<Installed>,
     /// By service: until when the confirmed views formed one chain; `None`: to the end.
     pub chain_broken: Vec<Option<SimTime>>,
+    /// What happened, if it was asked for.
+    pub tape: Option<Tape>,
 }
 
 /// A view took effect at its coordinator.
@@ -253,18 +268,24 @@ fn drive<M: Machine>(
         end,
         observe_every: Some(OBSERVE_EVERY),
     };
-    let front = stage(scenario, seed, keep, probe.is_some(), &windows, contest.promises.on_every_member);
+    let mut front = stage(scenario, seed, keep, probe.is_some(), &windows, contest.promises.on_every_member);
+    front.tape = probe.and_then(|probe| probe.tape).map(|wanted| Tape::new(wanted, scenario.services.len(), M::VIEWS));
     let mut world = World::<M, Stage>::new(config, front);
     for (at, node, set) in probe.into_iter().flat_map(|probe| &probe.reconfigure) {
         world.inject_reconfigure(*at, ServiceId(0), *node, set.clone());
     }
     world.run();
     let (fingerprint, events) = (world.fingerprint(), world.events());
+    let mut fate_of = BTreeMap::new();
     let fates: Vec<Fates> = world
         .replicas()
         .services()
         .zip(&world.front().seats)
-        .map(|(replicas, seat)| fates(&replicas, &seat.recorder))
+        .map(|(replicas, seat)| {
+            fates(&replicas, &seat.recorder, |write, fate| {
+                fate_of.insert((replicas.service(), write), fate);
+            })
+        })
         .collect();
     let mut verdicts = Vec::new();
     for (index, replicas) in world.replicas().services().enumerate() {
@@ -272,7 +293,10 @@ fn drive<M: Machine>(
         let judged = verdicts::Judged { scenario, service: ServiceId::from(index), fates: &fates[index], end };
         verdicts.extend(judged.verdicts(&replicas, &seat.invariants, &contest.promises));
     }
-    let stage = world.into_front();
+    let mut stage = world.into_front();
+    if let Some(tape) = &mut stage.tape {
+        tape.fates = fate_of;
+    }
     let finished = Finished { scenario, label, seed, fingerprint, events, end, phases, windows, fates, verdicts };
     finished.result(stage)
 }
@@ -337,55 +361,6 @@ fn stage(
     stage
 }
 
-/// Judges acknowledged writes by (client, number), once, after the drain.
-fn fates<M: Machine>(replicas: &Replicas<'_, M>, recorder: &Recorder) -> Fates {
-    let (mut serving, mut elsewhere) = (Inventory::default(), Inventory::default());
-    for &node in replicas.nodes() {
-        let machine = replicas.machine(node);
-        let serves = !replicas.paused(node) && machine.is_some_and(M::serving) && can_serve(replicas, node);
-        let into = if serves { &mut serving } else { &mut elsewhere };
-        if let Some(machine) = machine {
-            add(into, &machine.inventory());
-        }
-        if let Some(config) = replicas.config(node) {
-            add(&mut elsewhere, &M::inventory_of(config, replicas.records(node)));
-        }
-    }
-    let mut fates = Fates { duplicated: serving.duplicated, ..Fates::default() };
-    for write in recorder.acked.iter() {
-        fates.reapplied += u64::from(serving.reapplied.contains(write));
-        if serving.applied.contains(write) {
-            fates.applied += 1;
-        } else if serving.journaled.contains(write) {
-            fates.revoked += 1;
-            fates.told += u64::from(recorder.told.contains(write));
-        } else if elsewhere.applied.contains(write) || elsewhere.journaled.contains(write) {
-            fates.stranded += 1;
-        } else {
-            fates.lost += 1;
-        }
-    }
-    fates
-}
-
-/// Where views succeed each other, a leader without enough replicas around it serves nobody, whatever it believes.
-fn can_serve<M: Machine>(replicas: &Replicas<'_, M>, leader: NodeId) -> bool {
-    if M::VIEWS == Views::Coexist {
-        return true;
-    }
-    let around = replicas.nodes().iter().filter(|&&node| node == leader || replicas.connected(leader, node));
-    let statuses: Vec<Status> = around.filter_map(|&node| Some(replicas.machine(node)?.status())).collect();
-    let taking_part: Vec<&Status> = statuses.iter().filter(|status| !status.replica_set.is_empty()).collect();
-    M::can_serve(&taking_part)
-}
-
-fn add(into: &mut Inventory, other: &Inventory) {
-    into.applied.add_all(&other.applied);
-    into.journaled.add_all(&other.journaled);
-    into.reapplied.add_all(&other.reapplied);
-    into.duplicated = into.duplicated.max(other.duplicated);
-}
-
 /// A run that is over, to be written up.
 struct Finished<'a> {
     scenario: &'a Scenario,
@@ -430,8 +405,9 @@ impl Measured {
 
 impl Finished<'_> {
     fn result(self, stage: Stage) -> (RunResult, Examined) {
-        let Stage { seats, kept, lines, notes, .. } = stage;
+        let Stage { seats, kept, tape, lines, notes, .. } = stage;
         let mut examined = kept.unwrap_or_default();
+        examined.tape = tape;
         let mut measured = Measured { services: Vec::new() };
         for (seat, service) in seats.into_iter().zip(&self.scenario.services) {
             examined.chain_broken.push(seat.invariants.chain_broken());

@@ -12,6 +12,7 @@ use crate::workload::{Act, Clients, Ticket, Wake};
 use crate::world::{AllReplicas, Answered, ClientRequest, FaultNews, Front, Outside, Replicas, TraceEvent};
 
 use super::lines::Lines;
+use super::tape::Tape;
 use super::{Examined, Installed};
 
 /// How often the world is looked at: the resolution of convergence times.
@@ -49,6 +50,8 @@ pub struct Stage {
     patience: u64,
     /// For checkers, if asked for.
     pub kept: Option<Examined>,
+    /// For stories, diagrams and traces, if asked for.
+    pub tape: Option<Tape>,
     pub lines: Lines,
     pub notes: Vec<String>,
 }
@@ -64,6 +67,7 @@ impl Stage {
             edges,
             patience,
             kept: None,
+            tape: None,
             lines,
             notes: Vec::new(),
         }
@@ -83,6 +87,9 @@ impl Stage {
                         self.read_begins(service, ticket, request.op.key());
                     }
                     let who = ClientRequest { service, place, ticket: pack(ticket), attempt };
+                    if let Some(tape) = &mut self.tape {
+                        tape.attempt(world.now(), who, server, &request);
+                    }
                     world.send(who, server, request);
                 }
                 Act::Acknowledge { place, server, service, write } => world.acknowledge(service, place, server, write),
@@ -110,6 +117,9 @@ impl Stage {
         self.lines.event(event);
         if let Some(kept) = &mut self.kept {
             kept.history.push(*event);
+        }
+        if let Some(tape) = &mut self.tape {
+            tape.history.push(*event);
         }
     }
 }
@@ -139,6 +149,9 @@ impl<M: Machine> Front<M> for Stage {
     }
 
     fn reply(&mut self, to: ClientRequest, server: NodeId, outcome: &Outcome, world: &mut Outside<'_, Wake>) {
+        if let Some(tape) = &mut self.tape {
+            tape.answered(world.now(), to, outcome);
+        }
         let ticket = unpack(to.ticket);
         let read = self.reads.get(ticket.slot as usize);
         let stale = read
@@ -174,6 +187,11 @@ impl<M: Machine> Front<M> for Stage {
             Views::Succeed => seat.newest_serves(now, replicas),
         }
         seat.invariants.stepped(now, node, replicas);
+        if let Some(tape) = &mut self.tape {
+            let serving = seat.recorder.serving_places().map(|place| replicas.nodes()[place]).collect();
+            tape.stepped(now, service, node, replicas.machine(node).map(M::status));
+            tape.serving(now, service, serving);
+        }
     }
 
     fn note(&mut self, now: SimTime, service: ServiceId, node: NodeId, note: &Note, replicas: &Replicas<'_, M>) {
@@ -188,6 +206,9 @@ impl<M: Machine> Front<M> for Stage {
             kept.installed.push(Installed { at: now, service, epoch: *epoch, coordinator: node, members });
         }
         self.lines.note(now, service, node, note);
+        if let Some(tape) = &mut self.tape {
+            tape.note(now, service, node, note);
+        }
     }
 
     fn answered(&mut self, now: SimTime, by: NodeId, answer: &Answered<'_>, replicas: &Replicas<'_, M>) {
@@ -224,6 +245,9 @@ impl<M: Machine> Front<M> for Stage {
             self.notes.push(format!("at {at} s, \"{}\" changed nothing: the protocol does not support it", what.label));
         }
         self.lines.fault(now, what);
+        if let Some(tape) = &mut self.tape {
+            tape.fault(now, what);
+        }
     }
 
     fn observe(&mut self, now: SimTime, replicas: &AllReplicas<'_, M>) {
@@ -245,11 +269,14 @@ impl<M: Machine> Front<M> for Stage {
     }
 
     fn traced(&self) -> bool {
-        self.lines.traced()
+        self.lines.traced() || self.tape.is_some()
     }
 
     fn trace(&mut self, now: SimTime, event: &TraceEvent<'_>) {
         self.lines.trace(now, event);
+        if let Some(tape) = &mut self.tape {
+            tape.trace(now, event);
+        }
     }
 }
 

@@ -45,5 +45,5 @@ pub mod topology;
 
 pub use engine::{ServiceSpec, World, WorldConfig};
 pub use front::{
-    AllReplicas, Answered, ClientRequest, Counts, DropReason, FaultNews, Front, Outside, Replicas, TraceEvent,
+    AllReplicas, Answered, ClientRequest, Counts, DropReason, FaultNews, Front, Outside, Passage, Replicas, TraceEvent,
 };
