@@ -19,6 +19,7 @@
 //! | [`metrics`] | what a run measured |
 //! | [`scenario`] | from JSON text to a checked scenario, every problem at its place |
 //! | [`run`] | a scenario, a protocol and a seed give a result |
+//! | [`story`] | what happened in a run and why, from its trace |
 //! | [`output`] | result files, tables and pictures |
 //! | [`cli`] | one file a command; the only room that prints |
 //!
@@ -76,6 +77,8 @@ pub mod metrics;
 pub mod scenario;
 
 pub mod run;
+
+pub mod story;
 
 pub mod output;
 

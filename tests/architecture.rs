@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers, lowest first. A module imports only from its own row and those before it.
-const LAYERS: [&[&str]; 12] = [
+const LAYERS: [&[&str]; 13] = [
     &["time", "id", "hash", "interval", "rng", "op", "history"],
     &["machine"],
     &["sim"],
@@ -15,6 +15,7 @@ const LAYERS: [&[&str]; 12] = [
     &["check", "metrics"],
     &["scenario"],
     &["run"],
+    &["story"],
     &["output"],
     &["cli"],
 ];

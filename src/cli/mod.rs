@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod completions;
+pub mod explain;
 pub mod list;
 pub mod plot;
 pub mod replay;
@@ -63,6 +64,7 @@ pub enum Command {
     Run(run::Args),
     Check(check::Args),
     Replay(replay::Args),
+    Explain(explain::Args),
     Verify(verify::Args),
     Plot(plot::Args),
     List(list::Args),

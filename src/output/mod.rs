@@ -9,10 +9,13 @@
 //! of day, on the machine or on fonts of the system: the same results give the same bytes. Plots are drawn
 //! from these files alone. This module and `cli` are the only ones that touch files.
 
+pub mod diagram;
 mod error;
 mod files;
+mod find;
 mod numbers;
 pub mod paired;
+pub mod perfetto;
 pub mod plots;
 pub mod record;
 pub mod summary;
@@ -27,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::OutputError;
 pub use files::check_destination;
+pub use find::find_results;
 pub use plots::plot;
 pub use record::{other_version, read_record, read_record_to_replay, record_bytes};
 pub use summary::summary_json;
@@ -68,6 +72,17 @@ pub fn write_run(out: &Path, scenario: &str, result: &RunResult) -> Result<PathB
     }
     files::replace_dir(&dir, &contents)?;
     Ok(dir)
+}
+
+/// Writes one file whole or not at all, with the directories above it.
+///
+/// # Errors
+/// It could not be written.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), OutputError> {
+    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+        files::create_dir(dir)?;
+    }
+    files::write_bytes(path, bytes)
 }
 
 /// Writes `summary.csv` and `summary.json` for the runs of one command. Returns their paths.

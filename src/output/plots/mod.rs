@@ -7,11 +7,11 @@ mod axis;
 mod bars;
 mod data;
 mod over_time;
-mod palette;
+pub(super) mod palette;
 mod phases;
 mod recovery;
 mod render;
-mod scene;
+pub(super) mod scene;
 mod strips;
 
 #[cfg(test)]
