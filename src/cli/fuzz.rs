@@ -130,6 +130,7 @@ struct Bounds {
 }
 
 impl Bounds {
+    #[expect(clippy::disallowed_methods, reason = "when a search stops changes no run of it")]
     fn new(args: &Args) -> Self {
         let endless = args.lasts.is_some() || args.until_found;
         let runs = args.runs.unwrap_or(if endless { u64::MAX } else { RUNS });

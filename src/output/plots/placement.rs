@@ -86,15 +86,15 @@ pub fn replicas(runs: &Runs) -> Option<Scene> {
             Some(format!("{} of the time ready for the next loss", numbers::with_unit(housing.ready, Unit::Percent))),
         ]);
         let mut header = Some((ink, protocol.label.clone(), counted));
-        let mut counts: Vec<(fn(&Kept) -> Range, fn(&Wanted) -> usize, &str)> = vec![
-            (|kept| kept.replicas, |wanted| wanted.replicas, "replicas"),
-            (|kept| kept.sites, |wanted| wanted.sites, "sites"),
+        let mut counts: Vec<(Counted, &str)> = vec![
+            ((|kept| kept.replicas, |wanted| wanted.replicas), "replicas"),
+            ((|kept| kept.sites, |wanted| wanted.sites), "sites"),
         ];
         if places.zoned {
-            counts.push((|kept| kept.zones, |wanted| wanted.zones, "zones"));
+            counts.push(((|kept| kept.zones, |wanted| wanted.zones), "zones"));
         }
-        for (value, wanted, of) in counts {
-            strips.push(count(places, housing, (value, wanted), of, ink, header.take()));
+        for (counted, of) in counts {
+            strips.push(count(places, housing, counted, of, ink, header.take()));
         }
         strips.push(fills(places, housing));
     }
@@ -109,15 +109,11 @@ pub fn replicas(runs: &Runs) -> Option<Scene> {
 
 type Header = Option<(Ink, String, String)>;
 
+/// What is counted of a service, and how many it is to have.
+type Counted = (fn(&Kept) -> Range, fn(&Wanted) -> usize);
+
 /// A strip with the lowest and highest count of all services.
-fn count(
-    places: &Places,
-    housing: &Housing,
-    (value, wanted): (fn(&Kept) -> Range, fn(&Wanted) -> usize),
-    of: &str,
-    ink: Ink,
-    header: Header,
-) -> Strip {
+fn count(places: &Places, housing: &Housing, (value, wanted): Counted, of: &str, ink: Ink, header: Header) -> Strip {
     let bins = housing.services.first().map_or(0, Vec::len);
     let all = |bin: usize| housing.services.iter().filter_map(|bins| bins[bin].as_ref()).map(value).reduce(Range::with);
     let ranges: Vec<Option<Range>> = (0..bins).map(all).collect();
