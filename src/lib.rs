@@ -20,6 +20,8 @@
 //! | [`metrics`] | what a run measured |
 //! | [`scenario`] | from JSON text to a checked scenario, every problem at its place |
 //! | [`run`] | a scenario, a protocol and a seed give a result |
+//! | [`fuzz`] | random disasters in search of a broken promise |
+//! | [`shrink`] | the smallest scenario that still shows a failure |
 //! | [`output`] | result files, tables and pictures |
 //! | [`cli`] | one file a command; the only room that prints |
 //!
@@ -30,8 +32,9 @@
 //!   distributions are sampled by inversion with `libm`; random streams are keyed by what they are for.
 //! - `machine` and `protocols` see neither `sim` nor `world`: nothing in a protocol can know that it is
 //!   simulated. `sim` knows only time. `world` knows no JSON, and no protocol by name.
-//! - Only `scenario` reads scenario JSON, only `output` and `cli` touch files, only `cli` prints, and threads
-//!   exist only where runs are spread over cores. No clock of the machine is read outside of `cli`.
+//! - Only `scenario` reads scenario JSON; `shrink` edits it, and has it read again. Only `output` and `cli` touch
+//!   files, only `cli` prints, and threads exist only where runs are spread over cores. No clock of the machine is
+//!   read outside of `cli`.
 //! - Memory does not grow with messages, events or reads, unless a history or a trace was asked for.
 //!
 //! `tests/architecture.rs` enforces what of this can be read off the sources.
@@ -81,6 +84,10 @@ pub mod metrics;
 pub mod scenario;
 
 pub mod run;
+
+pub mod fuzz;
+
+pub mod shrink;
 
 pub mod output;
 

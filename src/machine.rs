@@ -282,8 +282,8 @@ pub struct Status {
     pub view: Option<(u64, NodeId, u64)>,
     /// Members of the installed view, ascending.
     pub members: Vec<NodeId>,
-    /// Those who are to replicate: in order of preference, the preferred primary first, where the protocol keeps
-    /// an order; else ascending.
+    /// Those who are to replicate, in the order in which another set may name those who stay without asking for
+    /// another primary.
     pub replica_set: Vec<NodeId>,
     /// Replicas that durably hold all that was acknowledged, this one among them if it does, ascending. Only a
     /// replica that serves knows of others. A protocol that cannot tell names its members.
@@ -302,6 +302,9 @@ pub struct Status {
     pub held: Vec<NodeId>,
     /// Its own storage does not answer: it takes no part until it does.
     pub impaired: bool,
+    /// It has no part in the service, and holds nothing that the others might need of it: it was taken out and
+    /// has handed over, or was not taken in yet. It may be erased.
+    pub released: bool,
 }
 
 impl Status {
@@ -322,6 +325,7 @@ impl Status {
             candidate: Some(view.1),
             held: Vec::new(),
             impaired: false,
+            released: false,
         }
     }
 }
@@ -419,8 +423,10 @@ pub trait Machine: Sized {
 /// Whether these replicas are a majority of the replica set that the most advanced of them knows.
 pub fn majority(live: &[&Status]) -> bool {
     let newest = live.iter().max_by_key(|status| status.tip.length);
+    let is_same =
+        |one: &[NodeId], other: &[NodeId]| one.len() == other.len() && one.iter().all(|node| other.contains(node));
     newest.is_some_and(|status| {
-        let present = live.iter().filter(|one| one.replica_set == status.replica_set).count();
+        let present = live.iter().filter(|one| is_same(&one.replica_set, &status.replica_set)).count();
         present > status.replica_set.len() / 2
     })
 }

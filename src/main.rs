@@ -10,6 +10,8 @@ fn main() -> ExitCode {
         Command::Run(args) => cli::run::run(args),
         Command::Check(args) => cli::check::check(&args),
         Command::Replay(args) => cli::replay::replay(&args),
+        Command::Fuzz(args) => cli::fuzz::fuzz(&args),
+        Command::Shrink(args) => cli::shrink::shrink(&args),
         Command::Verify(args) => cli::verify::verify(&args),
         Command::Plot(args) => cli::plot::plot(&args),
         Command::List(args) => cli::list::list(&args),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers, lowest first. A module imports only from its own row and those before it.
-const LAYERS: [&[&str]; 13] = [
+const LAYERS: [&[&str]; 15] = [
     &["time", "id", "hash", "interval", "rng", "op", "history", "power"],
     &["machine"],
     &["sim"],
@@ -16,6 +16,8 @@ const LAYERS: [&[&str]; 13] = [
     &["check", "metrics"],
     &["scenario"],
     &["run"],
+    &["fuzz"],
+    &["shrink"],
     &["output"],
     &["cli"],
 ];

@@ -333,8 +333,11 @@ fn a_replay_finds_an_edit_and_refuses_what_is_not_whole() {
     replay("").code(2).silent();
 
     // A record that firedrill itself wrote so, with a checksum that fits.
-    let mut record = firedrill::output::read_record(&path).unwrap();
-    let written = |record: &firedrill::run::Record| String::from_utf8(firedrill::output::record_bytes(record)).unwrap();
+    let firedrill::output::Written { mut record, files } = firedrill::output::read_result(&path).unwrap();
+    let written = |record: &firedrill::run::Record| {
+        let written = firedrill::output::Written { record: record.clone(), files: files.clone() };
+        String::from_utf8(written.to_bytes()).unwrap()
+    };
     record.metrics.all.requests_ok = Some(1);
     let done = replay(&written(&record)).code(1).out("different: metrics.all.requests_ok\n  recorded  1\n  now       ");
     done.out("It is the only difference; every event is the same");
@@ -362,7 +365,9 @@ fn a_replay_writes_where_it_is_told_and_never_over_what_it_compares() {
     assert_eq!(tree(place.dir.path()), before);
     place.firedrill(&["replay", result, "--out", "again", "--trace"]).code(0).err("again/small/hasty/seed-1");
     let again = tree(&place.path("again/small/hasty/seed-1"));
-    assert_eq!(again[Path::new("result.json")], before[Path::new(result)]);
+    assert_eq!(again[Path::new("timeseries.csv")], before[Path::new("results/small/hasty/seed-1/timeseries.csv")]);
+    let record = |path: &str| firedrill::output::read_record(&place.path(path)).unwrap();
+    assert_eq!(record("again/small/hasty/seed-1/result.json"), record(result));
     assert_eq!(again.len(), 3);
 }
 

@@ -15,15 +15,15 @@ use firedrill::workload::Application;
 use firedrill::world::fault::{Action, Endpoint};
 use rayon::prelude::*;
 
-fn probe(mutation: Mutation) -> Probe {
-    Probe { mutation: Some(mutation), ..Probe::default() }
+fn broken(options: &Options, mutation: Mutation) -> Options {
+    Options { mutation: Some(mutation), ..options.clone() }
 }
 
 /// Some of the seeds catch the defect; the sweeps show that the correct mechanism passes all of them.
 fn is_caught(mutation: Mutation, seeds: u64, make: impl Fn(u64) -> (Scenario, Options) + Sync) {
     let caught = (0..seeds).into_par_iter().filter_map(|seed| {
         let (scenario, options) = make(seed);
-        let wrong = complaints(&scenario, &options, seed, &probe(mutation));
+        let wrong = complaints(&scenario, &broken(&options, mutation), seed, &Probe::default());
         (!wrong.is_empty()).then(|| (seed, wrong[0].clone()))
     });
     let caught: Vec<(u64, String)> = caught.collect();
@@ -48,7 +48,7 @@ fn adopting_unconditionally_is_caught_where_freezes_end_too_early() {
     let options = Options { freeze: Duration::from_millis(50), view_deadline: Duration::from_secs(2), ..options() };
     let good = complaints(&drill, &options, 1, &Probe::default());
     assert!(good.is_empty(), "{good:?}");
-    let bad = complaints(&drill, &options, 1, &probe(Mutation::AdoptUnconditionally));
+    let bad = complaints(&drill, &broken(&options, Mutation::AdoptUnconditionally), 1, &Probe::default());
     println!("{bad:?}");
     assert!(!bad.is_empty());
 }
@@ -82,12 +82,12 @@ fn acknowledging_before_sync_is_caught() {
 fn contrast<T>(
     scenario: &Scenario,
     options: &Options,
+    mutation: Mutation,
     probe: &Probe,
     see: impl Fn(&firedrill::run::RunResult, &firedrill::run::Examined) -> T,
 ) -> (T, T) {
-    let correct = Probe { mutation: None, ..probe.clone() };
-    let (good, good_seen) = run_probed(scenario, options, 1, &correct);
-    let (bad, bad_seen) = run_probed(scenario, options, 1, probe);
+    let (good, good_seen) = run_probed(scenario, options, 1, probe);
+    let (bad, bad_seen) = run_probed(scenario, &broken(options, mutation), 1, probe);
     (see(&good, &good_seen), see(&bad, &bad_seen))
 }
 
@@ -103,7 +103,7 @@ fn one_way_trust_is_caught_under_a_one_way_cut() {
     let options = options();
     let good = complaints(&drill, &options, 1, &Probe::default());
     assert!(good.is_empty(), "{good:?}");
-    let bad = complaints(&drill, &options, 1, &probe(Mutation::OneWayTrust));
+    let bad = complaints(&drill, &broken(&options, Mutation::OneWayTrust), 1, &Probe::default());
     println!("{bad:?}");
     assert!(!bad.is_empty());
 }
@@ -122,7 +122,7 @@ fn ranking_without_tails_is_caught_after_an_isolated_crash() {
     drill.timeline = vec![isolated, crash(40, 30, &[0])];
     let options = Options { merge: MergePolicy::RankWins, ..options() };
     let revoked = |result: &firedrill::run::RunResult, _: &_| result.record.metrics.all.writes_revoked;
-    let (good, bad) = contrast(&drill, &options, &probe(Mutation::NoTailRule), revoked);
+    let (good, bad) = contrast(&drill, &options, Mutation::NoTailRule, &Probe::default(), revoked);
     println!("revoked: {good:?} against {bad:?}");
     assert_eq!(good, Some(0), "nothing that was acknowledged is revoked by a plain crash");
     assert!(bad > Some(0));
@@ -137,7 +137,7 @@ fn finishing_at_the_first_deadline_is_caught_by_a_member_that_pauses() {
     let without = |_: &_, seen: &firedrill::run::Examined| {
         seen.installed.iter().filter(|view| !view.members.contains(&NodeId(4))).count()
     };
-    let (good, bad) = contrast(&drill, &options(), &probe(Mutation::FinishAtFirstDeadline), without);
+    let (good, bad) = contrast(&drill, &options(), Mutation::FinishAtFirstDeadline, &Probe::default(), without);
     println!("views without the paused member: {good} against {bad}");
     assert_eq!(good, 0, "a member that pauses for less than the suspicion timeout stays in every view");
     assert!(bad > 0);
@@ -156,7 +156,7 @@ fn refreshing_after_a_gap_is_caught_by_a_jerky_leader() {
         let without: Vec<_> = seen.installed.iter().filter(|view| !view.members.contains(&NodeId(3))).collect();
         (without.first().map(|view| view.at.as_secs_f64()), without.len())
     };
-    let (good, bad) = contrast(&drill, &options(), &probe(Mutation::RefreshAfterGap), views);
+    let (good, bad) = contrast(&drill, &options(), Mutation::RefreshAfterGap, &Probe::default(), views);
     println!("first view without the dead member, and how many: {good:?} against {bad:?}");
     assert!(good.0.is_some_and(|at| at < 52.0), "{good:?}");
     assert_eq!(good.1, 1, "the dead member is suspected once and for all");
@@ -169,14 +169,13 @@ fn heartbeats_to_the_own_set_only_are_caught_after_both_sides_reconfigured() {
     drill.timeline = vec![partition(30, 40, &[&[0, 1, 4], &[2, 3, 5]])];
     let set = |nodes: &[u32]| nodes.iter().copied().map(NodeId).collect::<Vec<_>>();
     let probe = Probe {
-        mutation: Some(Mutation::HeartbeatOwnSetOnly),
         replica_set: Some(set(&[0, 1, 2, 3])),
         reconfigure: vec![(secs(45), NodeId(0), set(&[0, 1, 4])), (secs(45), NodeId(2), set(&[2, 3, 5]))],
         ..Probe::default()
     };
-    let good = complaints(&drill, &options(), 1, &Probe { mutation: None, ..probe.clone() });
+    let good = complaints(&drill, &options(), 1, &probe);
     assert!(good.is_empty(), "{good:?}");
-    let bad = complaints(&drill, &options(), 1, &probe);
+    let bad = complaints(&drill, &broken(&options(), Mutation::HeartbeatOwnSetOnly), 1, &probe);
     println!("{bad:?}");
     assert!(!bad.is_empty());
 }
@@ -184,10 +183,9 @@ fn heartbeats_to_the_own_set_only_are_caught_after_both_sides_reconfigured() {
 #[test]
 fn a_member_whose_acknowledgements_are_dropped_is_caught_by_what_its_users_see() {
     let drill = scenario(5, Application::Board, 120);
-    let probe = Probe { mutation: Some(Mutation::DropReplicateAcks), broken: vec![NodeId(2)], ..Probe::default() };
     let availability =
         |result: &firedrill::run::RunResult, _: &_| result.record.metrics.all.availability.unwrap_or(0.0);
-    let (good, bad) = contrast(&drill, &options(), &probe, availability);
+    let (good, bad) = contrast(&drill, &options(), Mutation::DropReplicateAcks, &Probe::default(), availability);
     println!("availability: {good} against {bad}");
     assert_eq!(good, 1.0);
     assert!(bad < 0.99, "a member that never acknowledges costs something");

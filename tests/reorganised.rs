@@ -58,7 +58,7 @@ fn energy_is_told_of_machines_sites_services_phases_and_seconds() {
     assert_eq!(residency.nodes["seoul/1"].awake, [(0.0, 60.0)]);
     let power = result.power.expect("power is known");
     assert_eq!((power.seconds.len(), &power.data_centers[2][..]), (180, "seoul"));
-    assert!(power.seconds[59][2].watts > 2.0 * 62.0 && power.seconds[60][2].watts == 0.0);
+    assert!(power.seconds[59][2].watts >= 2.0 * 62.0 && power.seconds[60][2].watts == 0.0);
     assert_eq!((power.seconds[60][2].nodes_down, power.seconds[60][0].nodes_awake), (2, 2));
     let board = &result.seconds[0].1;
     assert_eq!((board[59].nodes_awake, board[60].nodes_awake), (Some(3), Some(2)));
@@ -78,6 +78,7 @@ fn a_service_that_lost_a_site_is_provisioned_again() {
     assert_eq!(story("join").len(), 3 + story("start").len(), "{events:?}");
     assert!(metrics.services["board"].moves >= Some(1) && metrics.services["board"].bytes_moved > Some(0));
     let took = metrics.services["board"].reprovision_s.expect("it is whole again");
-    assert!((30.0..90.0).contains(&took), "{took}");
+    // Nobody is missed before it was silent for 4 s; a site that is lost is not waited for as a single machine is.
+    assert!((4.0..30.0).contains(&took), "{took}");
     assert_eq!(metrics.services["shop"].reprovision_s, Some(0.0), "it lost nothing");
 }

@@ -52,7 +52,7 @@ fn twice_in_one_process_whatever_is_kept() {
     scenario.protocols.par_iter().for_each(|protocol| {
         let once = |seed, keep| run(&scenario, protocol, seed, keep);
         let first = once(1, Keep::default());
-        let kept = once(1, Keep { history: true, trace: true });
+        let kept = once(1, Keep { history: true, trace: true, ..Keep::default() });
         assert_eq!(first.record, kept.record, "{}", protocol.label);
         assert_eq!(first.seconds, kept.seconds, "{}", protocol.label);
         assert_ne!(first.record.fingerprint, once(2, Keep::default()).record.fingerprint, "{}", protocol.label);

@@ -42,7 +42,7 @@ const GOOD: &str = r#"{
     {"at": "8m", "do": "restart", "nodes": ["*"]},
     {"at": "8m", "do": "heal"}
   ],
-  "failures": [{"kind": "node"}, {"kind": "link", "between": "1h", "repair": {"lognormal": {"median": "1h", "sigma": 1}}}],
+  "failures": [{"kind": "node"}, {"kind": "link", "between": "1h", "repair": {"lognormal": {"median": "1h", "sigma": 1}}}], "reorganise": {"policy": "save", "low": 0.2, "constraints": {"share": false}},
   "expect": [
     {"metric": "availability", "service": "board", "protocol": "optimistic", "from": "60s", "to": "6m", "at_least": 0.5}
   ]
@@ -407,6 +407,9 @@ const PIECES: &[&str] = &[
     "é",
     "😀",
     "\"board\"",
+    "\"b*\"",
+    "\"off\"",
+    "\"copies\": 3,",
     "\"for\": \"1s\",",
     "\"count\": 2,",
     "\u{0}",

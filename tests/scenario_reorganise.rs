@@ -238,3 +238,156 @@ fn contradictions_under_a_label_are_found_there() {
         [format!("protocols.bold.reorganise {why}"), format!("protocols.repairing.reorganise {why}")]
     );
 }
+
+#[test]
+fn machines_are_like_their_class_unless_they_say_otherwise() {
+    let mut value = base(json!({"policy": "repair"}));
+    let topology = &mut value["topology"];
+    topology["node"] = json!({"capacity": "100/s", "shutdown": "10s"});
+    topology["node_classes"] = json!([
+        {"id": "big", "capacity": "800/s", "boot": "90s", "power": {"shape": "linear", "idle": 100, "full": 300}},
+        {"id": "small", "power": {"shape": "deciles", "watts": [9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19], "sleep": 1}},
+    ]);
+    topology["data_centers"][0]["nodes"] = json!([{"class": "big", "count": 2}, {"class": "big", "capacity": "900/s", "rack": "a"}, {"class": "small"}, {}]);
+    topology["data_centers"][0]["pue"] = json!(1.5);
+    let scenario = load(&value);
+    let tokyo = &scenario.topology.nodes[..5];
+    assert_eq!(tokyo.iter().map(|node| node.capacity).collect::<Vec<_>>(), [800.0, 800.0, 900.0, 100.0, 100.0]);
+    assert_eq!(tokyo[1].name, "tokyo/1");
+    let seconds = |time: Duration| time.as_nanos() / 1_000_000_000;
+    assert_eq!(tokyo.iter().map(|node| seconds(node.boot)).collect::<Vec<_>>(), [90, 90, 90, 260, 260]);
+    assert!(tokyo.iter().all(|node| seconds(node.shutdown) == 10));
+    let watts = |node: usize, load: f64| tokyo[node].power.as_ref().expect("energy is measured").at(load);
+    assert_eq!((watts(0, 0.0), watts(2, 0.5), watts(0, 1.0)), (100.0, 200.0, 300.0));
+    assert_eq!((watts(3, 0.0), watts(3, 0.55), watts(4, 0.0)), (9.0, 14.5, 62.0));
+    let small = tokyo[3].power.as_ref().expect("energy is measured");
+    assert_eq!((small.boot, small.shutdown, small.sleep), (200.0, 9.0, 1.0), "it shuts down as at no load");
+    let pues: Vec<_> = scenario.topology.data_centers.iter().map(|site| site.pue).collect();
+    assert_eq!(pues, [1.5, 1.15, 1.15, 1.15]);
+    assert!(scenario.resolved["topology"]["data_centers"][1].get("pue").is_none(), "what holds is not filled in");
+    let again = scenario::from_value(&scenario.resolved).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    assert_eq!((again.topology, again.hash), (scenario.topology, scenario.hash));
+}
+
+#[test]
+fn a_fan_curve_bends_below_the_line_at_its_end() {
+    let mut value = base(json!({"policy": "repair"}));
+    value["topology"]["node"] = json!({"power": {"shape": "fan-2007", "idle": 0, "full": 100}});
+    let scenario = load(&value);
+    let power = scenario.topology.nodes[0].power.as_ref().expect("energy is measured");
+    assert_eq!((power.at(0.0), power.at(1.0)), (0.0, 100.0));
+    // 2 x 0.5 - 0.5^1.4 = 0.6211.
+    assert!((power.at(0.5) - 62.11).abs() < 0.01, "{}", power.at(0.5));
+}
+
+#[test]
+fn watts_count_by_carbon_where_all_sites_tell_it() {
+    let mut value = base(json!({"policy": "save"}));
+    for (site, carbon) in [500, 500, 300, 100].into_iter().enumerate() {
+        value["topology"]["data_centers"][site]["carbon"] = json!(carbon);
+    }
+    let scenario = load(&value);
+    let weights: Vec<_> = scenario.map.expect("it reorganises").sites.iter().map(|site| site.weight).collect();
+    let mean = 350.0;
+    assert_eq!(weights, [500.0 / mean, 500.0 / mean, 300.0 / mean, 100.0 / mean]);
+    value["topology"]["data_centers"][2].as_object_mut().expect("a data center").remove("carbon");
+    assert_eq!(
+        problems(&value),
+        ["topology.data_centers.0.carbon `osaka` has no `carbon`: watts here and there cannot be compared"]
+    );
+}
+
+#[test]
+fn machines_that_cannot_be_are_refused() {
+    let mut value = base(json!({"policy": "save"}));
+    let topology = &mut value["topology"];
+    topology["node"] = json!({"power": {"shape": "linear", "full": 50}});
+    topology["node_classes"] = json!([
+        {"id": "big", "power": {"shape": "deciles", "watts": [9, 10, 11, 12, 11, 14, 15, 16, 17, 18, 19]}},
+        {"id": "big"}, {"id": "little", "power": {"shape": "curved"}},
+    ]);
+    topology["data_centers"][0]["nodes"] = json!([{"class": "bigg"}, {"class": "other", "count": 0}]);
+    topology["data_centers"][1]["pue"] = json!(0.9);
+    let mut found = problems(&value);
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "topology.data_centers.0.nodes.0.class unknown node class `bigg`",
+            "topology.data_centers.0.nodes.1.class unknown node class `other`",
+            "topology.data_centers.0.nodes.1.count `0` is out of range",
+            "topology.data_centers.1.pue `0.9` is out of range",
+            "topology.node.power.full 62 W at no load are more than 50 W at full load",
+            "topology.node_classes.0.power.watts.4 watts fall between a load of 30 % and 40 %",
+            "topology.node_classes.1.id the node class `big` is repeated",
+            "topology.node_classes.2.power.shape `curved` is not known here",
+        ]
+    );
+}
+
+#[test]
+fn many_services_are_written_as_one() {
+    let mut value = base(json!({"policy": "repair"}));
+    value["services"] = json!([
+        {"id": "s", "application": "kv", "copies": 12, "spread": {"zones": 3}},
+        {"id": "board", "application": "board"},
+    ]);
+    value["workload"] = json!([
+        {"service": "s-*", "from": ["tokyo", "osaka"], "rate": "4/s", "weights": [2, 0.5], "read_from": "nearest"},
+        {"service": "board", "rate": "5/s"},
+    ]);
+    value["timeline"] = json!([{"at": "1m", "do": "load", "service": "s-0*", "factor": 8}]);
+    let scenario = load(&value);
+    let names: Vec<_> = scenario.services.iter().map(|service| service.name.as_str()).collect();
+    assert_eq!((names.len(), names[0], names[9], names[11], names[12]), (13, "s-00", "s-09", "s-11", "board"));
+    assert_eq!(scenario.loads.len(), 13);
+    for (index, load) in scenario.loads[..12].iter().enumerate() {
+        assert_eq!((load.service.index(), load.from.len(), load.reads_nearest), (index, 2, true));
+        assert_eq!((load.rate_at(0.into()), load.rate_at(2.into())), (8.0, 2.0));
+        assert_eq!(load.surges.len(), usize::from(index < 10), "s-00 to s-09");
+    }
+    let board = &scenario.loads[12];
+    assert!(!board.reads_nearest && board.rate_at(3.into()) == 5.0);
+    let used: std::collections::BTreeSet<_> = scenario.services.iter().flat_map(|one| one.replicas.clone()).collect();
+    assert_eq!(used.len(), 6, "copies are placed one by one, on machines that others use least");
+    assert_eq!(scenario.resolved["services"][3]["id"], "s-03");
+    assert_eq!(scenario.resolved["timeline"][0]["from"], json!(["tokyo", "osaka"]));
+    assert!(scenario.resolved["workload"][12].get("read_from").is_none(), "what holds is not filled in");
+    let again = scenario::from_value(&scenario.resolved).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    assert_eq!((again.services, again.loads, again.hash), (scenario.services, scenario.loads, scenario.hash));
+}
+
+#[test]
+fn what_is_wrong_with_many_is_said_once() {
+    let mut value = base(json!({"policy": "repair"}));
+    let long = "x".repeat(62);
+    value["services"] = json!([
+        {"id": "s", "application": "kv", "copies": 20, "spread": {"zones": 7}},
+        {"id": "s-03", "application": "kv"},
+        {"id": long, "application": "kv", "copies": 20},
+        {"id": "t", "application": "kv", "copies": 9_999},
+    ]);
+    value["workload"] = json!([
+        {"service": "sx-*", "rate": "1/s"},
+        {"service": "s-*", "rate": "1/s", "weights": [1, 2], "appends": 0.7, "swaps": 0.7},
+        {"service": "s-03", "rate": "1/s", "from": ["tokyo"], "weights": [0]},
+    ]);
+    let mut found = problems(&value);
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "services.0.spread.zones 3 replicas cannot be in 7 zones: they reach 3".to_owned(),
+            "services.1.id the service `s-03` is repeated".to_owned(),
+            format!("services.2.id `{}…` is too long for 20 copies", &long[..60]),
+            "services.3.copies more than 10000 services in all".to_owned(),
+            "workload.0.service no service is like `sx-*`".to_owned(),
+            "workload.1.swaps appends 0.7 and swaps 0.7 are more than all writes".to_owned(),
+            "workload.1.weights 2 weights for 4 places".to_owned(),
+            "workload.2.weights nobody asks anything: all weights are 0".to_owned(),
+        ]
+    );
+    let mut value = base(json!({"policy": "repair"}));
+    value["timeline"] = json!([{"at": "1m", "do": "load", "service": "u*", "factor": 8}]);
+    assert_eq!(problems(&value), ["timeline.0.service no service is like `u*`"]);
+}

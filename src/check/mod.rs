@@ -11,6 +11,7 @@ mod seen;
 mod sequential;
 mod sessions;
 mod sets;
+pub mod succession;
 #[cfg(test)]
 mod tests;
 pub mod verify;

@@ -34,6 +34,8 @@ enum Topic {
     Regions,
     /// Kinds of protocols, and their options.
     Protocols,
+    /// Deliberate defects of protocols, for --break.
+    Defects,
     /// What a timeline can do.
     Faults,
     /// What is measured, for tables, result files and expectations.
@@ -47,6 +49,7 @@ impl Topic {
         match self {
             Self::Regions => catalogue::regions_table(),
             Self::Protocols => catalogue::protocols_table(),
+            Self::Defects => catalogue::defects_table(),
             Self::Faults => catalogue::faults(),
             Self::Metrics => catalogue::metrics(),
             Self::Defaults => catalogue::defaults(),

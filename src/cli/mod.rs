@@ -5,15 +5,18 @@
 
 pub mod check;
 pub mod completions;
+pub mod fuzz;
 pub mod list;
 pub mod plot;
 pub mod replay;
 pub mod run;
 pub mod schema;
+pub mod shrink;
 pub mod verify;
 
 mod batch;
 mod bug;
+mod defect;
 mod interrupt;
 mod load;
 mod options;
@@ -63,7 +66,9 @@ pub enum Command {
     Run(run::Args),
     Check(check::Args),
     Replay(replay::Args),
+    Fuzz(fuzz::Args),
     Verify(verify::Args),
+    Shrink(shrink::Args),
     Plot(plot::Args),
     List(list::Args),
     /// Print the JSON Schema of scenarios, for editors and validators.

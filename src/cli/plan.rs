@@ -119,7 +119,8 @@ fn same_names(loaded: &[Loaded], remarks: &mut Remarks) {
     }
 }
 
-fn choose(scenario: &Scenario, labels: &[String], remarks: &mut Remarks) -> Vec<Protocol> {
+/// The protocols of these labels, all if there are none.
+pub fn choose(scenario: &Scenario, labels: &[String], remarks: &mut Remarks) -> Vec<Protocol> {
     let name = &scenario.name;
     let known: Vec<&str> = scenario.protocols.iter().map(|protocol| protocol.label.as_str()).collect();
     for label in labels.iter().filter(|label| !known.contains(&label.as_str())) {

@@ -38,6 +38,31 @@ impl Progress {
     }
 }
 
+/// A line that says how a search is going, and is nothing where no one looks.
+#[derive(Debug)]
+pub struct Watch(ProgressBar);
+
+impl Watch {
+    pub fn new(quiet: bool) -> Self {
+        if quiet || !io::stderr().is_terminal() {
+            return Self(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        bar.set_style(style("{spinner} {msg}"));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(bar)
+    }
+
+    pub fn tell(&self, line: String) {
+        self.0.set_message(line);
+    }
+
+    /// Leaves no trace on the terminal.
+    pub fn end(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the template is well formed").progress_chars("=> ")
 }

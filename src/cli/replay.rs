@@ -9,14 +9,14 @@ use super::options::Format;
 use super::progress::Progress;
 use super::screen::{self, count};
 use super::{Status, interrupt};
-use crate::output;
+use crate::output::{self, Written};
 use crate::run::{Keep, Record, RunResult};
 use crate::scenario::{self, Protocol, Scenario};
 
 /// Run again what a result file records, and compare everything.
 ///
-/// Prints `same` and the fingerprint, or the first difference and exits with 1. It reads nothing but the
-/// result file, and writes nothing without --out.
+/// Prints `same` and the fingerprint, or the first difference and exits with 1. It needs nothing but the result
+/// file, and writes nothing without --out. Files of the run that stand beside it may not have been changed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -51,26 +51,21 @@ const WIDEST: usize = 200;
 /// Runs again and compares.
 pub fn replay(args: &Args) -> Status {
     match prepare(args) {
-        Ok((record, scenario, protocol)) => compare(args, &record, &scenario, &protocol),
+        Ok((written, scenario, protocol)) => compare(args, &written, &scenario, &protocol),
         Err(status) => status,
     }
 }
 
-/// Reads the record, and checks that this version can run it.
-fn prepare(args: &Args) -> Result<(Record, Scenario, Protocol), Status> {
+/// Reads the result, and checks that it can be run.
+fn prepare(args: &Args) -> Result<(Written, Scenario, Protocol), Status> {
     let refuse = |why: String| {
         screen::error(why);
         Status::Refused
     };
     let path = args.result.display();
-    let record =
-        output::read_record_to_replay(&args.result, scenario::hash).map_err(|error| refuse(error.to_string()))?;
-    if let Some(version) = output::other_version(&record) {
-        let here = env!("CARGO_PKG_VERSION");
-        return Err(refuse(format!(
-            "{path}: written by firedrill {version}, and this is {here}; runs are the same only within a version, so replay it with {version}"
-        )));
-    }
+    let written =
+        output::read_result_to_replay(&args.result, scenario::hash).map_err(|error| refuse(error.to_string()))?;
+    let record = &written.record;
     if !record.branches.is_empty() {
         return Err(refuse(format!("{path}: it reseeds its streams on the way, which this firedrill cannot do")));
     }
@@ -90,7 +85,7 @@ fn prepare(args: &Args) -> Result<(Record, Scenario, Protocol), Status> {
             Status::NotWritten
         })?;
     }
-    Ok((record, scenario, protocol))
+    Ok((written, scenario, protocol))
 }
 
 /// Whether both are there and are one directory.
@@ -99,27 +94,33 @@ fn same_place(one: &Path, other: &Path) -> bool {
     matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
-fn compare(args: &Args, record: &Record, scenario: &Scenario, protocol: &Protocol) -> Status {
+fn compare(args: &Args, recorded: &Written, scenario: &Scenario, protocol: &Protocol) -> Status {
     bug::prepare();
     interrupt::watch(|| std::process::exit(Status::Interrupted.code().into()));
     let progress = Progress::new(1, args.quiet);
-    let keep = Keep { history: args.history, trace: args.trace };
-    let done = bug::caught(|| crate::run::run(scenario, protocol, record.seed, keep));
+    let has = |name: &str| recorded.files.contains_key(name);
+    let (history, trace) = (args.history || has("history.jsonl"), args.trace || has("trace.jsonl"));
+    let keep = Keep { history, trace, ..Keep::default() };
+    let done = bug::caught(|| crate::run::run(scenario, protocol, recorded.record.seed, keep));
     progress.end();
-    let now = match done {
+    let mut now = match done {
         Ok(now) => now,
         Err(bug) => return tell_bug(args, &bug),
     };
+    let mut again = Written::of(&now);
+    // What is only asked for now was not recorded, and is no difference.
+    again.files.retain(|name, _| has(name));
     let mut different = Vec::new();
-    let values = |record: &Record| serde_json::to_value(record).expect("a record has only string keys");
-    differences("", &values(record), &values(&now.record), &mut different);
+    differences("", &recorded.to_value(), &again.to_value(), &mut different);
     let status = if different.is_empty() { Status::Held } else { Status::Violated };
     let printed = match args.format {
         Format::Json => screen::json(&verdict(&now.record, &different)),
         Format::Human if args.quiet => Ok(()),
-        Format::Human => screen::product(&sentence(record, &now.record, &different)),
+        Format::Human => screen::product(&sentence(&recorded.record, &now.record, &different)),
     };
     let status = status.max(printed.err().unwrap_or(Status::Held));
+    now.history = now.history.filter(|_| args.history);
+    now.trace = now.trace.filter(|_| args.trace);
     status.max(write(args, scenario, &now))
 }
 

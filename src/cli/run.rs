@@ -12,7 +12,7 @@ use super::options::{self, Format, Seeds};
 use super::plan::{Job, Plan, Planned, Remarks};
 use super::progress::Progress;
 use super::screen::{self, count, shell};
-use super::{Status, interrupt, load};
+use super::{Status, defect, interrupt, load};
 use crate::output::{self, OutputError, TableStyle};
 use crate::run::{Keep, Record};
 
@@ -41,6 +41,9 @@ pub struct Args {
     /// Change a value of every scenario before it is checked; may be repeated.
     #[arg(long, value_name = "PATH=VALUE", value_parser = options::set)]
     set: Vec<(String, String)>,
+    /// Give each of these protocols that can have it this deliberate defect; see `firedrill list defects`.
+    #[arg(long = "break", value_name = "NAME")]
+    defect: Option<String>,
     /// Print tables, or the content of summary.json.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -63,7 +66,8 @@ Examples:
   firedrill run scenarios/majority-failure.json
   firedrill run scenarios/majority-failure.json --protocol optimistic --seed 7 --history
   firedrill run scenarios/majority-failure.json --seeds 0..200 --out sweep --no-plots
-  firedrill run scenarios/majority-failure.json --set timeline.0.for=2m --format json";
+  firedrill run scenarios/majority-failure.json --set timeline.0.for=2m --format json
+  firedrill run scenarios/majority-failure.json --protocol raft --break ack-before-commit";
 
 /// The bugs that are told in full; the others are only counted.
 const MOST_BUGS: usize = 5;
@@ -87,7 +91,10 @@ pub fn run(args: Args) -> Status {
 
 /// All that can be wrong before anything runs or is written.
 fn prepare(args: &Args) -> Result<Plan, Status> {
-    let loaded = load::load_all(&args.scenarios, &args.set).map_err(|wrong| load::refuse(&wrong))?;
+    let mut loaded = load::load_all(&args.scenarios, &args.set).map_err(|wrong| load::refuse(&wrong))?;
+    if let Some(name) = &args.defect {
+        loaded = defect::give(loaded, &args.set, &args.protocol, name)?;
+    }
     let mut remarks = Remarks::default();
     let seeds = args.seed.map(Seeds::one).or(args.seeds);
     let plan = Plan::new(loaded, &args.protocol, seeds, &mut remarks);
@@ -155,7 +162,7 @@ fn reap(args: &Args, plan: &Arc<Plan>) -> Result<Harvest, rayon::ThreadPoolBuild
     let harvest = Arc::new(Mutex::new(Harvest::default()));
     let work = {
         let (plan, gate, harvest, out) = (plan.clone(), gate.clone(), harvest.clone(), args.out.clone());
-        let keep = Keep { history: args.history, trace: args.trace };
+        let keep = Keep { history: args.history, trace: args.trace, ..Keep::default() };
         move |run| one_run(&plan, run, keep, &gate, &harvest, &out)
     };
     let mut bugs = BTreeMap::new();
@@ -220,6 +227,9 @@ fn again(args: &Args, plan: &Plan, job: Job) -> String {
         format!("firedrill run {} --protocol {label} --seed {}", shell(&path.to_string_lossy()), job.seed);
     for (path, value) in &args.set {
         command.push_str(&format!(" --set {}", shell(&format!("{path}={value}"))));
+    }
+    if let Some(name) = &args.defect {
+        command.push_str(&format!(" --break {}", shell(name)));
     }
     command
 }

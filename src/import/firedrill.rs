@@ -1,4 +1,5 @@
-//! firedrill's own `history.jsonl`: a JSON object a line, as `run --history` writes it.
+//! firedrill's own `history.jsonl`: a JSON object a line, as `run --history` writes it, with or without the
+//! first and last line that vouch for the rest.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::builder::ok;
-use super::{Imported, Initial, Input, MOST_EVENTS, Model, Options, Problem};
+use super::{Imported, Initial, Input, MOST_EVENTS, Model, Options, Problem, seal};
 use crate::history::{Event, What};
 use crate::id::{ClientId, DcId, NodeId, ServiceId};
 use crate::op::{Answer, Op, Value};
@@ -53,10 +54,11 @@ pub(super) fn read(text: &str, options: &Options) -> Result<Imported, Problem> {
     if matches!(options.initial, Some(Initial::Value(_))) {
         return Err(Problem::new(0, "a history of firedrill begins with nothing: --initial absent or unknown"));
     }
+    let (before, events) = seal::open(text)?;
     let mut reader = Reader::default();
-    for (index, line) in text.lines().enumerate() {
+    for (index, line) in events.lines().enumerate() {
         if !line.trim().is_empty() {
-            reader.line(index + 1, line, options.model)?;
+            reader.line(before + index + 1, line, options.model)?;
         }
     }
     Ok(Imported {

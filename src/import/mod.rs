@@ -9,6 +9,7 @@ mod edn;
 mod firedrill;
 mod jepsen;
 mod porcupine;
+pub mod seal;
 mod strings;
 #[cfg(test)]
 mod tests;

@@ -162,10 +162,14 @@ pub(super) fn remove(path: &Path) -> Result<(), OutputError> {
     }
 }
 
+/// Reads a file whole.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, OutputError> {
+    fs::read(path).map_err(|source| OutputError::Read { path: path.to_owned(), source })
+}
+
 /// Reads a text file whole.
 pub(super) fn read_text(path: &Path) -> Result<String, OutputError> {
-    let bytes = fs::read(path).map_err(|source| OutputError::Read { path: path.to_owned(), source })?;
-    String::from_utf8(bytes).map_err(|error| {
+    String::from_utf8(read(path)?).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         OutputError::content(path, format!("it is not text: byte {at} is not UTF-8"))
     })

@@ -167,7 +167,7 @@ pub fn run(fake: &Fake, protocol: &str, seed: u64) -> RunResult {
         })
         .collect();
     let record = finish(fake, protocol, seed, metrics, phases, recovers);
-    RunResult { record, seconds, power: None, history: None, trace: None }
+    RunResult { record, seconds, power: None, history: None, trace: None, features: Vec::new() }
 }
 
 fn finish(fake: &Fake, protocol: &str, seed: u64, metrics: MetricsTable, phases: Vec<Phase>, recovers: bool) -> Record {
@@ -176,7 +176,7 @@ fn finish(fake: &Fake, protocol: &str, seed: u64, metrics: MetricsTable, phases:
     let hash: String = blake3::hash(fake.name.as_bytes()).to_hex()[..].into();
     Record {
         format: 1,
-        firedrill: super::record::VERSION.into(),
+        firedrill: super::sealed::VERSION.into(),
         scenario: ScenarioRecord {
             name: fake.name.into(),
             as_written: json!({"name": fake.name}),
@@ -189,6 +189,7 @@ fn finish(fake: &Fake, protocol: &str, seed: u64, metrics: MetricsTable, phases:
         fingerprint: format!("{:016x}", 0x5eed_0000_0000 + seed),
         events: 1_234_567,
         simulated_s: fake.duration as f64 + 60.0,
+        residency: None,
         recoveries: vec![Recovery {
             service: fake.services[0].into(),
             fault: "crash tokyo".into(),
@@ -224,7 +225,6 @@ fn finish(fake: &Fake, protocol: &str, seed: u64, metrics: MetricsTable, phases:
             },
         ],
         notes: vec![],
-        residency: None,
     }
 }
 

@@ -4,9 +4,12 @@
 //! OUT/SCENARIO/PROTOCOL/seed-N/   result.json, timeseries.csv, power.csv if power is known, and on
 //!                                 request history.jsonl, trace.jsonl
 //! OUT/SCENARIO/                   summary.csv, summary.json and the plots
+//! OUT/fuzz/SCENARIO/PROTOCOL/     scenarios that show what a search found
 //! ```
 //!
-//! Files appear whole or not at all; a run's directory is replaced whole. Nothing here depends on the time
+//! Files appear whole or not at all; a run's directory is replaced whole. `result.json` and `summary.json` have a
+//! checksum, and `result.json` has the digests of the files beside it: what was cut, edited, or written by another
+//! version is refused. Nothing here depends on the time
 //! of day, on the machine or on fonts of the system: the same results give the same bytes. Plots are drawn
 //! from these files alone. This module and `cli` are the only ones that touch files.
 
@@ -17,6 +20,7 @@ pub mod paired;
 pub mod plots;
 mod power;
 pub mod record;
+pub mod sealed;
 pub mod summary;
 mod table;
 pub mod timeseries;
@@ -27,13 +31,16 @@ mod fixture;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 pub use error::OutputError;
 pub use files::check_destination;
 pub use plots::plot;
-pub use record::{other_version, read_record, read_record_to_replay, record_bytes};
+pub use record::{Written, read_record, read_result, read_result_to_replay};
 pub use summary::summary_json;
 pub use table::{TableStyle, summary_table};
 
+use crate::import::seal;
 use crate::run::{Record, RunResult};
 
 /// Each value once, in the order of first appearance.
@@ -47,6 +54,30 @@ pub fn run_dir(out: &Path, scenario: &str, protocol: &str, seed: u64) -> PathBuf
     out.join(scenario).join(protocol).join(format!("seed-{seed}"))
 }
 
+/// Writes a text file whole or not at all. Its directory must exist.
+///
+/// # Errors
+/// It could not be written; what stood there before is untouched.
+pub fn write_text(path: &Path, text: &str) -> Result<(), OutputError> {
+    files::write_bytes(path, text.as_bytes())
+}
+
+/// Reads a text file; `None` if it is not there.
+///
+/// # Errors
+/// It is there and cannot be read, or it is not text.
+pub fn read_text(path: &Path) -> Result<Option<String>, OutputError> {
+    if path.exists() { files::read_text(path).map(Some) } else { Ok(None) }
+}
+
+/// Removes a file if it is there.
+///
+/// # Errors
+/// The system refuses.
+pub fn remove(path: &Path) -> Result<(), OutputError> {
+    files::remove(path)
+}
+
 /// Writes a run, and replaces an earlier one of the same protocol and seed whole. Returns its directory.
 ///
 /// # Errors
@@ -55,28 +86,34 @@ pub fn write_run(out: &Path, scenario: &str, result: &RunResult) -> Result<PathB
     let record = &result.record;
     let dir = run_dir(out, scenario, &record.protocol, record.seed);
     files::create_dir(dir.parent().unwrap_or(out))?;
-    let json = record_bytes(record);
+    let json = Written::of(result).to_bytes();
     let write_json = |file: &mut dyn Write| file.write_all(&json);
-    let write_csv = |file: &mut dyn Write| timeseries::write_csv(&result.seconds, file);
-    let write_history = |file: &mut dyn Write| file.write_all(result.history.as_deref().unwrap_or_default());
-    let write_trace = |file: &mut dyn Write| file.write_all(result.trace.as_deref().unwrap_or_default());
-    let mut contents: Vec<(&str, files::Content<'_>)> =
-        vec![("result.json", &write_json), ("timeseries.csv", &write_csv)];
-    let write_power = |file: &mut dyn Write| match &result.power {
-        Some(power) => power::write_csv(power, file),
-        None => Ok(()),
-    };
-    if result.power.is_some() {
-        contents.push(("power.csv", &write_power));
-    }
-    if result.history.is_some() {
-        contents.push(("history.jsonl", &write_history));
-    }
-    if result.trace.is_some() {
-        contents.push(("trace.jsonl", &write_trace));
-    }
-    files::replace_dir(&dir, &contents)?;
+    contents(result, |beside| {
+        let all = [&[("result.json", &write_json as files::Content<'_>)], beside].concat();
+        files::replace_dir(&dir, &all)
+    })?;
     Ok(dir)
+}
+
+/// What stands in the files beside a `result.json`.
+fn contents<T>(result: &RunResult, then: impl FnOnce(&[(&'static str, files::Content<'_>)]) -> T) -> T {
+    let [timeseries, history, trace, watts] = record::BESIDE;
+    let RunResult { seconds, power, history: events, trace: steps, .. } = result;
+    let write_csv = |file: &mut dyn Write| timeseries::write_csv(seconds, file);
+    let write_history = |file: &mut dyn Write| seal::write(events.as_deref().unwrap_or_default(), file);
+    let write_trace = |file: &mut dyn Write| file.write_all(steps.as_deref().unwrap_or_default());
+    let write_power = |file: &mut dyn Write| power.as_ref().map_or(Ok(()), |power| power::write_csv(power, file));
+    let mut beside: Vec<(&str, files::Content<'_>)> = vec![(timeseries, &write_csv)];
+    if power.is_some() {
+        beside.push((watts, &write_power));
+    }
+    if events.is_some() {
+        beside.push((history, &write_history));
+    }
+    if steps.is_some() {
+        beside.push((trace, &write_trace));
+    }
+    then(&beside)
 }
 
 /// Writes `summary.csv` and `summary.json` for the runs of one command. Returns their paths.
@@ -88,10 +125,25 @@ pub fn write_summary(out: &Path, scenario: &str, records: &[Record]) -> Result<[
     files::create_dir(&dir)?;
     let paths = [dir.join("summary.csv"), dir.join("summary.json")];
     files::write_file(&paths[0], &|file| summary::write_csv(records, file))?;
-    let mut json = serde_json::to_vec_pretty(&summary_json(records)).expect("a JSON value can be written");
-    json.push(b'\n');
-    files::write_bytes(&paths[1], &json)?;
+    files::write_bytes(&paths[1], &sealed::bytes(&summary_json(records)))?;
     Ok(paths)
+}
+
+/// Where a search of a scenario leaves what it finds: one scenario file for each finding of a protocol.
+pub fn findings_dir(out: &Path, scenario: &str) -> PathBuf {
+    out.join("fuzz").join(scenario)
+}
+
+/// Writes a scenario that shows a finding, in place of an earlier one of the same name. Returns its path.
+///
+/// # Errors
+/// The file could not be written.
+pub fn write_finding(dir: &Path, protocol: &str, name: &str, scenario: &Value) -> Result<PathBuf, OutputError> {
+    let dir = dir.join(protocol);
+    files::create_dir(&dir)?;
+    let path = dir.join(format!("{name}.json"));
+    files::write_bytes(&path, format!("{scenario:#}\n").as_bytes())?;
+    Ok(path)
 }
 
 /// Writes finished runs of one scenario, their summary and their plots, and returns the table: for programs
@@ -133,7 +185,7 @@ mod tests {
         assert_eq!(std::fs::read(other.join("result.json")).unwrap(), before);
 
         assert_eq!(read_record(&dir.join("result.json")).unwrap(), result.record);
-        assert_eq!(timeseries::read_series(&dir.join("timeseries.csv")).unwrap(), result.seconds);
+        assert_eq!(timeseries::read_series(&Written::of(&result), &dir).unwrap(), result.seconds);
     }
 
     #[test]

@@ -1,55 +1,135 @@
 //! `result.json`: what a run was, and what came of it.
 //!
-//! The file holds a [`Record`] with two spaces of indent and keys in the order of the struct, a last key
-//! `checksum`, and a newline. The checksum is BLAKE3 over the rest as compact JSON with sorted keys, so a
-//! number that was edited by hand is noticed, and mere formatting is not.
+//! The file holds a [`Record`] with two spaces of indent and keys in the order of the struct; then `files`, the
+//! digest of each file beside it; and a last key `checksum` over all of that, which [`super::sealed`] explains.
 
+use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::path::Path;
 
 use serde_json::Value;
 
-use super::{OutputError, files};
-use crate::run::Record;
+use super::{OutputError, contents, files, sealed};
+use crate::run::{Record, RunResult};
 
-/// The version of `result.json` that this firedrill writes and reads.
-pub const FORMAT: u32 = 1;
-/// The version of firedrill.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The files that may stand beside a `result.json`. The first always does.
+pub const BESIDE: [&str; 4] = ["timeseries.csv", "history.jsonl", "trace.jsonl", "power.csv"];
 
-const CHECKSUM: &str = "checksum";
+const FILES: &str = "files";
 
-/// The exact content of `result.json`.
-pub fn record_bytes(record: &Record) -> Vec<u8> {
-    let mut value = serde_json::to_value(record).expect("a record has only string keys");
-    let sum = checksum(&value);
-    if let Value::Object(map) = &mut value {
-        map.insert(CHECKSUM.into(), Value::String(sum));
+/// A record, and the digests of the files beside it by their names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    pub record: Record,
+    pub files: BTreeMap<String, String>,
+}
+
+impl Written {
+    /// What [`super::write_run`] writes of this run.
+    pub fn of(result: &RunResult) -> Self {
+        let digest = |(name, content): (&str, files::Content<'_>)| (name.to_owned(), digest(content));
+        let files = contents(result, |contents| contents.iter().copied().map(digest).collect());
+        Self { record: result.record.clone(), files }
     }
-    let mut bytes = serde_json::to_vec_pretty(&value).expect("a JSON value can be written");
-    bytes.push(b'\n');
-    bytes
+
+    /// As a JSON object, without a checksum.
+    pub fn to_value(&self) -> Value {
+        let mut value = serde_json::to_value(&self.record).expect("a record has only string keys");
+        value[FILES] = serde_json::to_value(&self.files).expect("names are strings");
+        value
+    }
+
+    /// The exact content of `result.json`.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        sealed::bytes(&sealed::seal(self.to_value()))
+    }
+
+    /// Checks that those of its files that stand in `dir` are as they were written.
+    ///
+    /// # Errors
+    /// One cannot be read, or was changed.
+    pub fn check_files(&self, dir: &Path) -> Result<(), OutputError> {
+        let there = self.files.iter().map(|(name, digest)| (dir.join(name), digest));
+        for (path, recorded) in there.filter(|(path, _)| path.exists()) {
+            check(&path, &files::read(&path)?, recorded)?;
+        }
+        Ok(())
+    }
+
+    /// The text of a file beside it, if it is as it was written.
+    ///
+    /// # Errors
+    /// It is not there, or was changed.
+    pub(super) fn read_beside(&self, dir: &Path, name: &str) -> Result<String, OutputError> {
+        let path = dir.join(name);
+        let text = files::read_text(&path)?;
+        let recorded = self.files.get(name).map_or("", String::as_str);
+        check(&path, text.as_bytes(), recorded)?;
+        Ok(text)
+    }
 }
 
-/// Reads a `result.json`. A record of another version of firedrill is returned: [`other_version`] tells.
+fn check(path: &Path, content: &[u8], recorded: &str) -> Result<(), OutputError> {
+    if hex(&blake3::hash(content)) == recorded {
+        return Ok(());
+    }
+    let problem = "it is not the file of which the result.json beside it has the digest: it is not whole, or was \
+                   changed after firedrill wrote it; take the original, or run the scenario again";
+    Err(OutputError::content(path, problem))
+}
+
+/// The digest of what a file is to hold.
+fn digest(content: files::Content<'_>) -> String {
+    struct Digest(blake3::Hasher);
+    impl Write for Digest {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.update(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    // The writers of contents write a few bytes at a time.
+    let mut digest = io::BufWriter::with_capacity(1 << 16, Digest(blake3::Hasher::new()));
+    content(&mut digest).and_then(|()| digest.flush()).expect("a digest takes everything");
+    hex(&digest.get_ref().0.finalize())
+}
+
+fn hex(hash: &blake3::Hash) -> String {
+    format!("blake3:{}", hash.to_hex())
+}
+
+/// Reads a `result.json` with the digests of the files beside it.
 ///
 /// # Errors
-/// The file cannot be read, is not JSON (with line and column), is of another format, lacks a field or has
-/// one too many, or was changed after it was written.
-pub fn read_record(path: &Path) -> Result<Record, OutputError> {
+/// The file cannot be read, is not JSON (with line and column), is of another format or version, was changed
+/// after it was written, or lacks a field or has one too many.
+pub fn read_result(path: &Path) -> Result<Written, OutputError> {
     let text = files::read_text(path)?;
-    parse_record(&text).map_err(|problem| OutputError::content(path, problem))
+    parse(&text).map_err(|problem| OutputError::content(path, problem))
 }
 
-/// Reads a record in order to run it again: `hash_of` gives the hash of a resolved scenario, and it must be
-/// the one that the file claims.
+/// The record of a `result.json`.
 ///
 /// # Errors
-/// Those of [`read_record`], and a `scenario.hash` that does not belong to `scenario.resolved`.
-pub fn read_record_to_replay(path: &Path, hash_of: impl Fn(&Value) -> String) -> Result<Record, OutputError> {
-    let record = read_record(path)?;
-    let hash = hash_of(&record.scenario.resolved);
-    if hash != record.scenario.hash {
-        let claimed = &record.scenario.hash;
+/// Those of [`read_result`].
+pub fn read_record(path: &Path) -> Result<Record, OutputError> {
+    read_result(path).map(|written| written.record)
+}
+
+/// Reads a result in order to run it again: `hash_of` gives the hash of a resolved scenario, and it must be
+/// the one that the file claims. The files beside it need not be there, but may not have been changed.
+///
+/// # Errors
+/// Those of [`read_result`], a `scenario.hash` that does not belong to `scenario.resolved`, and a changed file
+/// beside it.
+pub fn read_result_to_replay(path: &Path, hash_of: impl Fn(&Value) -> String) -> Result<Written, OutputError> {
+    let written = read_result(path)?;
+    let scenario = &written.record.scenario;
+    let hash = hash_of(&scenario.resolved);
+    if hash != scenario.hash {
+        let claimed = &scenario.hash;
         return Err(OutputError::content(
             path,
             format!(
@@ -57,64 +137,26 @@ pub fn read_record_to_replay(path: &Path, hash_of: impl Fn(&Value) -> String) ->
             ),
         ));
     }
-    Ok(record)
+    written.check_files(path.parent().unwrap_or(Path::new("")))?;
+    Ok(written)
 }
 
-/// The version of firedrill that wrote a record, if it is not this one: results may differ then.
-pub fn other_version(record: &Record) -> Option<&str> {
-    (record.firedrill != VERSION).then_some(record.firedrill.as_str())
-}
-
-fn parse_record(text: &str) -> Result<Record, String> {
-    let mut value: Value = serde_json::from_str(text).map_err(|error| {
-        if error.is_eof() {
-            format!("it ends in the middle (line {}, column {}): it is not whole", error.line(), error.column())
-        } else {
-            format!("it is not JSON: {error}")
-        }
-    })?;
-    let Value::Object(map) = &mut value else {
-        return Err("it is not a result of firedrill: a JSON object was expected".into());
-    };
-    match map.get("format").and_then(Value::as_u64) {
-        Some(format) if format == u64::from(FORMAT) => {}
-        Some(format) => return Err(format!("its `format` is {format}, and this firedrill reads format {FORMAT}")),
-        None => return Err("it is not a result of firedrill: it has no `format`".into()),
+/// Reads a result from the content of a `result.json`.
+///
+/// # Errors
+/// A clause that says what is wrong with it, and what to do.
+pub fn parse(text: &str) -> Result<Written, String> {
+    let mut map = sealed::open(text)?;
+    let files = map.shift_remove(FILES).ok_or("it has no `files`: it was not written by firedrill")?;
+    let files: BTreeMap<String, String> = serde_json::from_value(files).map_err(|error| format!("`files`: {error}"))?;
+    if let Some(other) = files.keys().find(|name| !BESIDE.contains(&name.as_str())) {
+        return Err(format!("`files`: {other} is no file that firedrill writes"));
     }
-    let Some(claimed) = map.shift_remove(CHECKSUM) else {
-        return Err("it has no `checksum`: it was not written by firedrill, or was changed".into());
-    };
-    let sum = checksum(&value);
-    let writer = value.get("firedrill").and_then(Value::as_str).unwrap_or(VERSION).to_owned();
-    let record: Record = serde_json::from_value(value).map_err(|error| {
-        if writer == VERSION {
-            format!("{error}")
-        } else {
-            format!("{error} (it was written by firedrill {writer}, and this is {VERSION})")
-        }
-    })?;
-    if claimed.as_str() != Some(&sum) {
-        return Err("its content does not match its `checksum`: it was changed after firedrill wrote it".into());
+    if !files.contains_key(BESIDE[0]) {
+        return Err(format!("`files`: {} is missing", BESIDE[0]));
     }
-    Ok(record)
-}
-
-/// BLAKE3 of compact JSON with sorted keys, in hexadecimal.
-fn checksum(value: &Value) -> String {
-    let sorted = serde_json::to_vec(&sorted(value)).expect("a JSON value can be written");
-    format!("blake3:{}", blake3::hash(&sorted).to_hex())
-}
-
-fn sorted(value: &Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_by_key(|&(key, _)| key);
-            Value::Object(entries.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect())
-        }
-        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
-        scalar => scalar.clone(),
-    }
+    let record = serde_json::from_value(Value::Object(map)).map_err(|error| error.to_string())?;
+    Ok(Written { record, files })
 }
 
 #[cfg(test)]
@@ -122,68 +164,65 @@ mod tests {
     use super::*;
     use crate::output::fixture;
 
+    fn written() -> Written {
+        Written::of(&fixture::run(&fixture::quake(), "raft", 3))
+    }
+
     fn text() -> String {
-        String::from_utf8(record_bytes(&fixture::record("raft", 3))).unwrap()
+        String::from_utf8(written().to_bytes()).unwrap()
     }
 
     #[test]
     fn what_was_written_is_read_back() {
-        let record = fixture::record("raft", 3);
-        assert_eq!(parse_record(&text()).unwrap(), record);
+        assert_eq!(parse(&text()).unwrap(), written());
         assert!(text().starts_with("{\n  \"format\": 1,\n  \"firedrill\": \""));
         assert!(text().ends_with("\"\n}\n"));
-        assert_eq!(record_bytes(&record), record_bytes(&parse_record(&text()).unwrap()));
+        assert_eq!(written().to_bytes(), parse(&text()).unwrap().to_bytes());
     }
 
     #[test]
-    fn a_number_edited_by_hand_is_noticed_and_formatting_is_not() {
-        let edited = text().replacen("\"seed\": 3", "\"seed\": 4", 1);
-        assert_ne!(edited, text());
-        assert!(parse_record(&edited).unwrap_err().contains("checksum"));
-        let value: Value = serde_json::from_str(&text()).unwrap();
-        parse_record(&sorted(&value).to_string()).unwrap();
-    }
-
-    #[test]
-    fn a_file_that_is_not_whole_or_not_ours_is_refused_with_the_reason() {
+    fn cut_anywhere_it_is_refused() {
         let text = text();
-        let half = &text[..text.len() / 2];
-        for (content, reason) in [
-            (half.to_owned(), "it ends in the middle (line "),
-            (text.replacen(':', ";", 1), "line 2 column"),
-            ("[1]".into(), "a JSON object was expected"),
-            ("{}".into(), "it has no `format`"),
-            (
-                text.replacen("\"format\": 1", "\"format\": 2", 1),
-                "its `format` is 2, and this firedrill reads format 1",
-            ),
-            (text.replacen("\"events\"", "\"evts\"", 1), "unknown field `evts`"),
-            (text.replacen("\"checksum\"", "\"sum\"", 1), "it has no `checksum`"),
-        ] {
-            let problem = parse_record(&content).unwrap_err();
-            assert!(problem.contains(reason), "{problem}");
+        let end = text.trim_end().len();
+        for at in (0..end).step_by(97).chain(end - 200..end) {
+            parse(&text[..at]).unwrap_err();
         }
     }
 
     #[test]
-    fn another_version_is_data_and_is_named_when_its_fields_differ() {
-        let mut record = fixture::record("raft", 3);
-        record.firedrill = "9.9.9".into();
-        let text = String::from_utf8(record_bytes(&record)).unwrap();
-        assert_eq!(other_version(&parse_record(&text).unwrap()), Some("9.9.9"));
-        let problem = parse_record(&text.replacen("\"events\"", "\"steps\"", 1)).unwrap_err();
-        assert!(problem.contains("written by firedrill 9.9.9"), "{problem}");
+    fn an_edited_digit_is_noticed_wherever_it_stands() {
+        let text = text();
+        for (at, digit) in text.char_indices().filter(|(_, letter)| letter.is_ascii_digit()).step_by(13) {
+            let other = if digit == '7' { '8' } else { '7' };
+            let edited = format!("{}{other}{}", &text[..at], &text[at + 1..]);
+            parse(&edited).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_whole_file_with_other_fields_is_refused_with_their_names() {
+        let with = |change: fn(&mut Value)| {
+            let mut value = written().to_value();
+            change(&mut value);
+            parse(&String::from_utf8(sealed::bytes(&sealed::seal(value))).unwrap()).unwrap_err()
+        };
+        assert!(with(|it| it["evts"] = 1.into()).contains("unknown field `evts`"));
+        assert!(with(|it| it["events"] = "many".into()).contains("invalid type"));
+        assert!(with(|it| it["files"] = Value::Null).contains("`files`: "));
+        assert!(with(|it| it["files"]["../a.csv"] = "".into()).contains("`files`: ../a.csv is no file"));
+        assert!(with(|it| it["files"] = serde_json::json!({})).contains("`files`: timeseries.csv is missing"));
+        let without = |it: &mut Value| _ = it.as_object_mut().unwrap().shift_remove("files");
+        assert!(with(without).contains("it has no `files`"));
     }
 
     #[test]
     fn a_scenario_that_does_not_match_its_hash_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("result.json");
-        let record = fixture::record("raft", 3);
-        std::fs::write(&path, record_bytes(&record)).unwrap();
-        let hash = record.scenario.hash.clone();
-        assert_eq!(read_record_to_replay(&path, |_| hash.clone()).unwrap(), record);
-        let error = read_record_to_replay(&path, |_| "other".into()).unwrap_err();
+        std::fs::write(&path, written().to_bytes()).unwrap();
+        let hash = written().record.scenario.hash;
+        assert_eq!(read_result_to_replay(&path, |_| hash.clone()).unwrap(), written());
+        let error = read_result_to_replay(&path, |_| "other".into()).unwrap_err();
         assert!(error.to_string().contains("`scenario.resolved` hashes to other"), "{error}");
         assert!(!error.is_about_writing());
         let missing = read_record(&dir.path().join("none.json")).unwrap_err();

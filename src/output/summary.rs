@@ -15,6 +15,7 @@
 //! | `seeds` | in the order of the runs |
 //! | `paired` | differences between the first protocol and each other one, paired by seed: see [`super::paired::Difference`] |
 //! | `runs` | a list of `protocol`, `seed`, `branches`, `result` (the path of its `result.json` from here), `fingerprint`, `events`, `simulated_s`, `metrics`, `recoveries`, `expectations`, `verdicts`, `notes` |
+//! | `checksum` | over the rest, as in `result.json` |
 //!
 //! Phases are in each `result.json`.
 
@@ -22,7 +23,7 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
-use super::{distinct, record, timeseries};
+use super::{distinct, sealed, timeseries};
 use crate::metrics::Metrics;
 use crate::run::Record;
 
@@ -57,15 +58,15 @@ fn metric_values(metrics: &Metrics) -> Map<String, Value> {
 /// The content of `summary.json`, and of `--format json`, for the runs of one scenario in one command.
 pub fn summary_json(records: &[Record]) -> Value {
     let scenario = records.first().map(|record| &record.scenario);
-    json!({
-        "format": record::FORMAT,
-        "firedrill": record::VERSION,
+    sealed::seal(json!({
+        "format": sealed::FORMAT,
+        "firedrill": sealed::VERSION,
         "scenario": {"name": scenario.map(|it| &it.name), "hash": scenario.map(|it| &it.hash)},
         "protocols": distinct(records.iter().map(|record| record.protocol.as_str())),
         "seeds": distinct(records.iter().map(|record| record.seed)),
         "paired": super::paired::differences(records, &metric_names()),
         "runs": records.iter().map(run_json).collect::<Vec<_>>(),
-    })
+    }))
 }
 
 fn run_json(record: &Record) -> Value {

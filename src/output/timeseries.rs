@@ -24,7 +24,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{OutputError, files};
+use super::{OutputError, Written, record};
 use crate::metrics::Second;
 
 /// The first line of the file.
@@ -35,7 +35,10 @@ latency_p99_ms,primaries,view_members,nodes_up,nodes_awake,power_w";
 pub type Series = Vec<(String, Vec<Second>)>;
 
 /// Writes the header and a row for each second and service.
-pub(super) fn write_csv(series: &Series, file: &mut dyn Write) -> io::Result<()> {
+///
+/// # Errors
+/// Those of `file`.
+pub fn write_csv(series: &Series, file: &mut dyn Write) -> io::Result<()> {
     writeln!(file, "{HEADER}")?;
     let rows = series.iter().map(|(_, seconds)| seconds.len()).max().unwrap_or(0);
     for row in 0..rows {
@@ -65,16 +68,22 @@ pub(super) fn cell<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
 
-/// Reads a `timeseries.csv` back.
+/// Reads the `timeseries.csv` of a result back from its directory.
 ///
 /// # Errors
-/// The file cannot be read, or a line (which is named) is not what [`HEADER`] says.
-pub fn read_series(path: &Path) -> Result<Series, OutputError> {
-    let text = files::read_text(path)?;
-    parse_csv(&text).map_err(|problem| OutputError::content(path, problem))
+/// The file cannot be read, is not the one of which the result has the digest, or a line (which is named) is not
+/// what [`HEADER`] says.
+pub fn read_series(written: &Written, dir: &Path) -> Result<Series, OutputError> {
+    let name = record::BESIDE[0];
+    let text = written.read_beside(dir, name)?;
+    parse(&text).map_err(|problem| OutputError::content(&dir.join(name), problem))
 }
 
-fn parse_csv(text: &str) -> Result<Series, String> {
+/// Reads the content of a `timeseries.csv`.
+///
+/// # Errors
+/// A line (which is named) is not what [`HEADER`] says, or the last one is not whole.
+pub fn parse(text: &str) -> Result<Series, String> {
     let mut series = Series::new();
     for (index, line) in rows(text, HEADER)?.enumerate() {
         let (service, second) = parse_row(line).map_err(|problem| format!("line {}: {problem}", index + 2))?;
@@ -187,8 +196,8 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read_back() {
-        assert_eq!(parse_csv(&csv()).unwrap(), series());
-        assert_eq!(parse_csv(&format!("{HEADER}\n")).unwrap(), Series::new());
+        assert_eq!(parse(&csv()).unwrap(), series());
+        assert_eq!(parse(&format!("{HEADER}\n")).unwrap(), Series::new());
     }
 
     #[test]
@@ -201,7 +210,7 @@ mod tests {
             (text.replacen("\n1,board,0", "\n1,board", 1), "line 4: 14 cells, and 15 were expected"),
             (text.replacen(",812.5\n", ",812.5,7\n", 1), "line 2: 16 cells"),
         ] {
-            let problem = parse_csv(&damaged).unwrap_err();
+            let problem = parse(&damaged).unwrap_err();
             assert!(problem.contains(reason), "{problem}");
         }
     }

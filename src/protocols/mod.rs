@@ -6,6 +6,35 @@
 //! control that never fails over. They share a replicated service ([`store`]) and a place where writes wait
 //! until they are committed ([`desk`]), and nothing of how they agree.
 
+/// The deliberate defects of a protocol: variant, name in scenarios, and what it does, in a sentence.
+macro_rules! mutations {
+    ($($variant:ident $name:literal $says:literal)+) => {
+        /// Deliberate defects, for tests of the judges and for demonstrations: each must make a judge say no.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Mutation {
+            $(#[doc = $says] $variant,)+
+        }
+
+        impl Mutation {
+            /// Every one.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            /// Of every one its name in scenarios, and what it does.
+            pub const NAMES: &'static [(&'static str, &'static str)] = &[$(($name, $says)),+];
+
+            /// The one of this name.
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|mutation| mutation.told().0 == name)
+            }
+
+            /// Its name in scenarios, and what it does.
+            pub const fn told(self) -> (&'static str, &'static str) {
+                Self::NAMES[self as usize]
+            }
+        }
+    };
+}
+pub(crate) use mutations;
+
 pub mod desk;
 pub mod dynamic_voting;
 pub mod lazy_consensus;

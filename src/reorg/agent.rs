@@ -202,15 +202,15 @@ impl Agent {
         }
     }
 
-    /// Whether the replica here counts for nobody: it is no member by its own word, and does not serve. By the
-    /// word of a newer view it is none either, where views succeed each other.
+    /// Whether the replica here counts for nobody, by its own word: it was let go of, and what it holds others hold
+    /// too, or it never took part. Where views succeed each other, a newer view that it is no member of overrules
+    /// what a replica that missed its own removal believes.
     fn is_stranger(&self, service: ServiceId, newer: Option<u64>) -> bool {
         let Some(housed) = self.housed.iter().find(|housed| housed.service == service) else { return false };
         let status = &housed.status;
-        let outside = !status.replica_set.contains(&self.me());
         let overruled = self.config.views == Views::Succeed
             && newer.is_some_and(|epoch| status.view.is_none_or(|view| view.0 < epoch));
-        !status.serving && (outside || overruled)
+        !status.serving && (status.released || overruled)
     }
 
     fn manage(&mut self, now: LocalTime, cx: &mut Cx<'_>) {

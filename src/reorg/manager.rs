@@ -197,10 +197,13 @@ impl Manager {
     fn note_missing(&mut self, out: &Outlook<'_>) {
         let now = out.now;
         // A replica is missing too that another manager had stopped before this one counted it in again.
-        let is_empty = |node: NodeId| {
-            node != out.me() && out.sight.advert(node, now).is_some_and(|advert| advert.seat(self.service).is_none())
+        let is_missing = |node: NodeId| match out.sight.life(node, now) {
+            _ if node == out.me() => false,
+            Life::Awake(advert) => advert.seat(self.service).is_none(),
+            Life::Asleep => true,
+            Life::Waking => false,
+            Life::Silent(since) => since > out.policy().silent_after,
         };
-        let is_missing = |node: NodeId| out.sight.is_silent(node, now) || is_empty(node);
         self.missing.retain(|node, _| out.set().contains(node) && is_missing(*node));
         for &node in out.set().iter().filter(|&&node| is_missing(node)) {
             self.missing.entry(node).or_insert(now);

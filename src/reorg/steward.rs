@@ -373,7 +373,8 @@ impl Agent {
             return false;
         }
         if self.sight.is_steward(now) {
-            return awake.is_empty() && self.seats().is_empty();
+            // The last of its site: then the whole site sleeps, if its replicas find places elsewhere.
+            return awake.is_empty();
         }
         let low = (self.policy().low * 1_000.0) as u32;
         let rank = |load: u32, seats: usize, node: NodeId| (seats, load, std::cmp::Reverse(node));

@@ -73,7 +73,11 @@ pub fn reorganised<M: Machine + 'static>(
     };
     let id = ServiceId::from(services.len());
     services.push(ServiceSpec { configs: nodes.iter().map(agent).collect(), replicas: nodes });
-    let spare: Spare<Resident<M>> = Box::new(move |service, node, members| newcomers.config(service, node, members));
+    let spare: Spare<Resident<M>> = Box::new(move |service, node, members| {
+        // One that found itself among the first members would take an empty history for the service's.
+        let others: Vec<NodeId> = members.iter().copied().filter(|&member| member != node).collect();
+        newcomers.config(service, node, &others)
+    });
     Cast { services, agents: Some(id), spare: Some(spare) }
 }
 

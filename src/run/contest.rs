@@ -59,7 +59,20 @@ pub struct Promises {
     pub durable_before_ack: bool,
     /// No read misses a write that was acknowledged before the read began.
     pub fresh_reads: bool,
+    /// Histories are linearizable as long as the confirmed views form one chain, and no state or disk is lost.
+    pub linearizable_in_one_chain: bool,
     pub survives: Survives,
+    /// Where sides may serve without each other: how soon the dead are noticed, and how long a member that failed
+    /// may be left out.
+    pub membership: Option<Membership>,
+}
+
+/// Timing of views.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Membership {
+    pub heartbeat: Duration,
+    pub suspect_after: Duration,
+    pub hold_down_max: Duration,
 }
 
 /// The lost disks that no acknowledged write may be lost to.
@@ -72,8 +85,14 @@ pub enum Survives {
 
 impl Promises {
     /// Of a protocol whose writes are durable on a majority, and whose reads are linearizable.
-    pub const MAJORITY: Self =
-        Self { on_every_member: false, durable_before_ack: true, fresh_reads: true, survives: Survives::Minority };
+    pub const MAJORITY: Self = Self {
+        on_every_member: false,
+        durable_before_ack: true,
+        fresh_reads: true,
+        linearizable_in_one_chain: false,
+        survives: Survives::Minority,
+        membership: None,
+    };
 }
 
 /// The group of each replica of a service, in order of placement.
@@ -89,7 +108,6 @@ pub(super) fn round_trip_max(nodes: &[NodeId], topology: &Topology) -> Duration 
     pairs.map(trip).max().unwrap_or(Duration::ZERO)
 }
 
-/// The optimistic mechanism, perhaps with a defect that a test asks for.
 pub fn optimistic<'a>(options: &'a optimistic::Options, probe: &'a Probe) -> Contest<'a, optimistic::Replica> {
     let (own_options, own_probe) = (options.clone(), probe.clone());
     let recruit = move |group: Group, nodes: &[NodeId], topology: &Topology| {
@@ -107,9 +125,21 @@ pub fn optimistic<'a>(options: &'a optimistic::Options, probe: &'a Probe) -> Con
             durable_before_ack: options.ack != optimistic::Ack::None,
             // Only while the confirmed views form one chain: it is measured.
             fresh_reads: false,
+            linearizable_in_one_chain: options.ack == optimistic::Ack::All
+                && options.reads == optimistic::ReadLevel::Latest,
             survives: Survives::NoLostDisk,
+            membership: Some(Membership {
+                heartbeat: options.heartbeat,
+                suspect_after: options.suspect_after,
+                hold_down_max: options.hold_down_max,
+            }),
         },
     }
+}
+
+/// One member that never acknowledges is a nuisance; if all were like that, no view would ever be confirmed.
+fn has_defect(mutation: optimistic::Mutation, me: NodeId, members: &[NodeId]) -> bool {
+    mutation != optimistic::Mutation::DropReplicateAcks || members.last() == Some(&me)
 }
 
 /// `directory`: all machines that may ever hold a replica, most preferred first.
@@ -126,14 +156,13 @@ fn optimistic_config(
         .zip(directory)
         .map(|(place, &node)| optimistic::Peer { node, data_center: topology.site_of(node), priority: count - place })
         .collect();
-    let has_defect = probe.broken.is_empty() || probe.broken.contains(&me);
+    let mutation = options.mutation.filter(|&mutation| has_defect(mutation, me, &replica_set));
     optimistic::Config {
-        options: options.clone(),
+        options: optimistic::Options { mutation, ..options.clone() },
         me,
         directory,
         replica_set: probe.replica_set.clone().unwrap_or(replica_set),
         round_trip_max,
-        mutation: probe.mutation.filter(|_| has_defect),
     }
 }
 
@@ -142,10 +171,9 @@ pub fn static_primary(options: &static_primary::Options) -> Contest<'_, static_p
     Contest::new(|group| Rc::new(static_primary::Config { options: options.clone(), group }), promises)
 }
 
-/// Raft, perhaps with a defect that a test asks for.
-pub fn raft(options: &raft::Options, mutation: Option<raft::Mutation>) -> Contest<'_, raft::Replica> {
+pub fn raft(options: &raft::Options) -> Contest<'_, raft::Replica> {
     let (promises, options) = (raft_promises(options), options.clone());
-    Contest::movable(move |group| Rc::new(raft::Config { options: options.clone(), group, mutation }), promises)
+    Contest::movable(move |group| Rc::new(raft::Config { options: options.clone(), group }), promises)
 }
 
 /// A lease is as good as the clocks; the protocol is none if a disk may forget.
@@ -158,11 +186,7 @@ fn raft_promises(options: &raft::Options) -> Promises {
     }
 }
 
-/// Omni-Paxos, perhaps with a defect that a test asks for.
-pub fn omnipaxos(
-    options: &omnipaxos::Options,
-    mutation: Option<omnipaxos::Mutation>,
-) -> Contest<'_, omnipaxos::Replica> {
+pub fn omnipaxos(options: &omnipaxos::Options) -> Contest<'_, omnipaxos::Replica> {
     let survives = match options.after_disk_loss {
         raft::AfterDiskLoss::StayOut => Survives::Minority,
         // An empty member takes part in majorities under an identity that had promised and accepted.
@@ -171,35 +195,24 @@ pub fn omnipaxos(
     let fresh_reads = options.reads == omnipaxos::Reads::Log;
     let promises = Promises { survives, fresh_reads, ..Promises::MAJORITY };
     let options = options.clone();
-    Contest::movable(move |group| Rc::new(omnipaxos::Config { options: options.clone(), group, mutation }), promises)
+    Contest::movable(move |group| Rc::new(omnipaxos::Config { options: options.clone(), group }), promises)
 }
 
-/// Viewstamped Replication, perhaps with a defect that a test asks for.
-pub fn viewstamped(
-    options: &viewstamped::Options,
-    mutation: Option<viewstamped::Mutation>,
-) -> Contest<'_, viewstamped::Replica> {
+pub fn viewstamped(options: &viewstamped::Options) -> Contest<'_, viewstamped::Replica> {
     let options = options.clone();
-    let config = move |group| Rc::new(viewstamped::Config { options: options.clone(), group, mutation });
+    let config = move |group| Rc::new(viewstamped::Config { options: options.clone(), group });
     Contest::movable(config, Promises::MAJORITY)
 }
 
-/// Semi-passive replication, perhaps with a defect that a test asks for.
-pub fn lazy_consensus(
-    options: &lazy_consensus::Options,
-    mutation: Option<lazy_consensus::Mutation>,
-) -> Contest<'_, lazy_consensus::Replica> {
-    let config = move |group| Rc::new(lazy_consensus::Config { options: options.clone(), group, mutation });
+pub fn lazy_consensus(options: &lazy_consensus::Options) -> Contest<'_, lazy_consensus::Replica> {
+    let config = move |group| Rc::new(lazy_consensus::Config { options: options.clone(), group });
     Contest::new(config, Promises::MAJORITY)
 }
 
-/// Dynamic voting, perhaps with a defect that a test asks for. A view may have shrunk to one replica, so no lost disk
+/// A view may have shrunk to one replica, so no lost disk
 /// is survived for certain.
-pub fn dynamic_voting(
-    options: &dynamic_voting::Options,
-    mutation: Option<dynamic_voting::Mutation>,
-) -> Contest<'_, dynamic_voting::Replica> {
+pub fn dynamic_voting(options: &dynamic_voting::Options) -> Contest<'_, dynamic_voting::Replica> {
     let promises = Promises { on_every_member: true, survives: Survives::NoLostDisk, ..Promises::MAJORITY };
-    let config = move |group| Rc::new(dynamic_voting::Config { options: options.clone(), group, mutation });
+    let config = move |group| Rc::new(dynamic_voting::Config { options: options.clone(), group });
     Contest::new(config, promises)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::coverage::Coverage;
 use super::stage::Stage;
 use super::watch::Watch;
 use super::{Examined, PowerSeries, Record, RunResult, ScenarioRecord, Verdict, expect, fates};
@@ -58,7 +59,7 @@ impl Measured {
 
 impl Finished<'_> {
     pub fn result(self, stage: Stage) -> (RunResult, Examined) {
-        let Stage { seats, kept, lines, notes, watch, .. } = stage;
+        let Stage { seats, kept, lines, notes, watch, coverage, .. } = stage;
         let mut examined = kept.unwrap_or_default();
         let mut measured = Measured { services: Vec::new(), watch };
         for (seat, service) in seats.into_iter().zip(&self.scenario.services) {
@@ -110,7 +111,8 @@ impl Finished<'_> {
         });
         let seconds = measured.services.into_iter().map(|(name, recorded)| (name, recorded.seconds)).collect();
         let (history, trace) = lines.into_files();
-        (RunResult { record, seconds, power, history, trace }, examined)
+        let features = coverage.map(Coverage::into_features).unwrap_or_default();
+        (RunResult { record, seconds, power, history, trace, features }, examined)
     }
 
     /// The whole measured run: what its window tells, the recoveries, and the fates of writes.

@@ -2,7 +2,9 @@
 
 mod cast;
 mod census;
+mod checks;
 pub mod contest;
+mod coverage;
 mod expect;
 mod fates;
 mod finish;
@@ -23,14 +25,16 @@ use crate::metrics::recorder::Recorder;
 use crate::metrics::window::Window;
 use crate::metrics::{MetricsTable, Phase, Recovery, Residency, Second};
 use crate::protocols::optimistic;
-use crate::scenario::{Kind, Protocol, Scenario};
+use crate::scenario::{Check, Kind, Protocol, Scenario};
 use crate::time::{Duration, SimTime};
 use crate::workload::{Clients, Plan};
 use crate::world::fault::Action;
+use crate::world::topology::Topology;
 use crate::world::{World, WorldConfig};
 
 use self::cast::Cast;
-pub use self::contest::{Contest, Promises, Survives, groups};
+pub use self::contest::{Contest, Membership, Promises, Survives, groups};
+use self::coverage::Coverage;
 use self::finish::Finished;
 use self::lines::{Lines, Names};
 use self::stage::{AFTER_CORRUPTION, OBSERVE_EVERY, Seat, Stage};
@@ -50,6 +54,8 @@ pub struct RunResult {
     pub history: Option<Vec<u8>>,
     /// Lines of `trace.jsonl`, if asked for.
     pub trace: Option<Vec<u8>>,
+    /// States and decisions that the protocol reached, ascending, if asked for.
+    pub features: Vec<u64>,
 }
 
 /// Power of data centers, one row of them a second from 0 to the duration.
@@ -142,6 +148,8 @@ pub struct Keep {
     pub history: bool,
     /// Lines of `trace.jsonl`.
     pub trace: bool,
+    /// Features for whoever looks for runs unlike others.
+    pub coverage: bool,
 }
 
 /// Runs one protocol of a scenario under one seed.
@@ -165,15 +173,19 @@ fn enter(
     let Protocol { label, kind, .. } = protocol;
     let agents = scenario.agents(protocol);
     let drill = Drill { scenario, label, seed, keep, probe, agents: agents.as_ref() };
-    match kind {
+    let (mut result, examined) = match kind {
         Kind::Optimistic(options) => drill.movable(&contest::optimistic(options, &Probe::default())),
-        Kind::Raft(options) => drill.movable(&contest::raft(options, None)),
-        Kind::OmniPaxos(options) => drill.movable(&contest::omnipaxos(options, None)),
-        Kind::Viewstamped(options) => drill.movable(&contest::viewstamped(options, None)),
+        Kind::Raft(options) => drill.movable(&contest::raft(options)),
+        Kind::OmniPaxos(options) => drill.movable(&contest::omnipaxos(options)),
+        Kind::Viewstamped(options) => drill.movable(&contest::viewstamped(options)),
         Kind::StaticPrimary(options) => drill.fixed(&contest::static_primary(options)),
-        Kind::LazyConsensus(options) => drill.fixed(&contest::lazy_consensus(options, None)),
-        Kind::DynamicVoting(options) => drill.fixed(&contest::dynamic_voting(options, None)),
+        Kind::LazyConsensus(options) => drill.fixed(&contest::lazy_consensus(options)),
+        Kind::DynamicVoting(options) => drill.fixed(&contest::dynamic_voting(options)),
+    };
+    if let Some((name, says)) = kind.defect() {
+        result.record.notes.push(format!("{label} has the deliberate defect `{name}`: {says}"));
     }
+    (result, examined)
 }
 
 /// Runs any machine in a scenario, under a label of its own: how a protocol that this crate does not know
@@ -216,10 +228,6 @@ pub fn run_reorganised<M: Machine + 'static>(
 /// What a test does to a run beyond its scenario.
 #[derive(Clone, Debug, Default)]
 pub struct Probe {
-    /// A deliberate defect of the optimistic mechanism.
-    pub mutation: Option<optimistic::Mutation>,
-    /// The machines that have it; all if empty.
-    pub broken: Vec<NodeId>,
     /// The replica set at the start, if it is not everyone who is placed.
     pub replica_set: Option<Vec<NodeId>>,
     /// When, at which machine, and which replica set is asked for, of the first service.
@@ -282,7 +290,7 @@ impl Drill<'_> {
     }
 
     fn perform<M: Machine>(&self, cast: Cast<M>, promises: &Promises) -> (RunResult, Examined) {
-        let &Self { scenario, label, seed, keep, probe, .. } = self;
+        let &Self { scenario, label, seed, probe, .. } = self;
         let phases = phases::phases(scenario);
         let windows = windows(scenario, &phases);
         let end = SimTime::ZERO + scenario.duration + longest_deadline(scenario) + scenario.drain;
@@ -298,8 +306,9 @@ impl Drill<'_> {
             agents,
             spare,
         };
-        let watch = self.watch(agents.is_some(), &windows);
-        let mut front = stage(scenario, seed, keep, probe.is_some(), &windows, promises.on_every_member, watch);
+        let doors = if agents.is_some() { front_doors(&scenario.topology) } else { Vec::new() };
+        let mut front = self.stage(&windows, promises, doors, self.watch(agents.is_some(), &windows));
+        front.moves_until = agents.map(|_| end);
         if self.agents.is_some() && agents.is_none() {
             front.notes.push("the protocol cannot change its members, so nothing was reorganised".to_owned());
         }
@@ -313,8 +322,10 @@ impl Drill<'_> {
         // Agents come after the services, and hold nothing for clients.
         for (replicas, seat) in world.replicas().services().zip(&world.front().seats) {
             let own = fates::fates(&replicas, &seat.recorder);
-            let judged = verdicts::Judged { scenario, service: replicas.service(), fates: &own, end };
-            verdicts.extend(judged.verdicts(&replicas, &seat.invariants, promises));
+            let history = world.front().kept.as_ref().map_or(&[][..], |kept| &kept.history);
+            let service = replicas.service();
+            let judged = verdicts::Judged { scenario, service, fates: &own, end, seat, history };
+            verdicts.extend(judged.verdicts(&replicas, promises));
             fates.push(own);
         }
         let stage = world.into_front();
@@ -323,11 +334,10 @@ impl Drill<'_> {
     }
 }
 
-impl Drill<'_> {
-    fn watch(&self, reorganises: bool, windows: &[Window]) -> Watch {
-        let disturbances: Vec<SimTime> = phases::disturbances(self.scenario).iter().map(|one| one.at).collect();
-        Watch::new(self.scenario, self.agents.filter(|_| reorganises), windows, &disturbances)
-    }
+/// The machines whose agents clients ask where a service is, when no replica that they know answers: two of each
+/// data center, so that one may be down.
+fn front_doors(topology: &Topology) -> Vec<NodeId> {
+    topology.data_centers.iter().flat_map(|site| site.nodes.iter().take(2).copied()).collect()
 }
 
 fn longest_deadline(scenario: &Scenario) -> Duration {
@@ -341,58 +351,61 @@ fn windows(scenario: &Scenario, phases: &[(Window, String)]) -> Vec<Window> {
     [measured].into_iter().chain(phases.iter().map(|phase| phase.0)).chain(spans).collect()
 }
 
-fn stage(
-    scenario: &Scenario,
-    seed: u64,
-    keep: Keep,
-    examine: bool,
-    windows: &[Window],
-    on_every_member: bool,
-    watch: Watch,
-) -> Stage {
-    let topology = &scenario.topology;
-    let places = topology.data_centers.len();
-    let round_trips = |place: usize| {
-        let site = DcId::from(place);
-        let trip = |node| {
-            let there = topology.site_of(NodeId::from(node));
-            topology.between_sites(site, there).one_way + topology.between_sites(there, site).one_way
-        };
-        (0..topology.nodes.len()).map(trip).collect()
-    };
-    let plan = Plan {
-        services: scenario.services.clone(),
-        loads: scenario.loads.clone(),
-        longitudes: topology.data_centers.iter().map(|site| site.longitude).collect(),
-        round_trips: (0..places).map(round_trips).collect(),
-        start: SimTime::ZERO,
-        end: SimTime::ZERO + scenario.duration,
-    };
-    let disturbances = phases::disturbances(scenario);
-    let corruptions = scenario.timeline.iter().filter(|fault| matches!(fault.action, Action::Corrupt { .. }));
-    let rests: Vec<_> = corruptions.map(|fault| (fault.at, fault.at + AFTER_CORRUPTION)).collect();
-    let seats = scenario.services.iter().map(|service| Seat {
-        recorder: Recorder::new(windows, disturbances.clone(), service.replicas.len(), scenario.duration),
-        invariants: Invariants::new(on_every_member, rests.clone()),
-    });
-    let mut edges: Vec<SimTime> = windows.iter().flat_map(|window| [window.from, window.to]).collect();
-    edges.sort_unstable();
-    edges.dedup();
-    let names = Names {
-        services: scenario
-            .services
-            .iter()
-            .map(|service| service.name.clone())
-            .chain([cast::AGENTS.to_owned()])
-            .collect(),
-        nodes: topology.nodes.iter().map(|node| node.name.clone()).collect(),
-        places: topology.data_centers.iter().map(|site| site.name.clone()).collect(),
-    };
-    let lines = Lines::new(names, keep.history, keep.trace);
-    let mut stage =
-        Stage::new(Clients::new(plan, seed), seats.collect(), edges, longest_deadline(scenario), lines, watch);
-    if examine {
-        stage.kept = Some(Examined::default());
+impl Drill<'_> {
+    fn watch(&self, reorganises: bool, windows: &[Window]) -> Watch {
+        let disturbances: Vec<SimTime> = phases::disturbances(self.scenario).iter().map(|one| one.at).collect();
+        Watch::new(self.scenario, self.agents.filter(|_| reorganises), windows, &disturbances)
     }
-    stage
+
+    fn stage(&self, windows: &[Window], promises: &Promises, doors: Vec<NodeId>, watch: Watch) -> Stage {
+        let &Self { scenario, seed, keep, probe, .. } = self;
+        let topology = &scenario.topology;
+        let places = topology.data_centers.len();
+        let round_trips = |place: usize| {
+            let site = DcId::from(place);
+            let trip = |node| {
+                let there = topology.site_of(NodeId::from(node));
+                topology.between_sites(site, there).one_way + topology.between_sites(there, site).one_way
+            };
+            (0..topology.nodes.len()).map(trip).collect()
+        };
+        let plan = Plan {
+            services: scenario.services.clone(),
+            loads: scenario.loads.clone(),
+            longitudes: topology.data_centers.iter().map(|site| site.longitude).collect(),
+            round_trips: (0..places).map(round_trips).collect(),
+            doors,
+            start: SimTime::ZERO,
+            end: SimTime::ZERO + scenario.duration,
+        };
+        let disturbances = phases::disturbances(scenario);
+        let corruptions = scenario.timeline.iter().filter(|fault| matches!(fault.action, Action::Corrupt { .. }));
+        let rests: Vec<_> = corruptions.map(|fault| (fault.at, fault.at + AFTER_CORRUPTION)).collect();
+        let seats = scenario.services.iter().map(|service| Seat {
+            recorder: Recorder::new(windows, disturbances.clone(), service.replicas.len(), scenario.duration),
+            invariants: Invariants::new(promises.on_every_member, rests.clone()),
+            settled_late: false,
+            succession: checks::succession(scenario, service, promises),
+        });
+        let mut edges: Vec<SimTime> = windows.iter().flat_map(|window| [window.from, window.to]).collect();
+        edges.sort_unstable();
+        edges.dedup();
+        let names = Names {
+            services: scenario
+                .services
+                .iter()
+                .map(|service| service.name.clone())
+                .chain([cast::AGENTS.to_owned()])
+                .collect(),
+            nodes: topology.nodes.iter().map(|node| node.name.clone()).collect(),
+            places: topology.data_centers.iter().map(|site| site.name.clone()).collect(),
+        };
+        let lines = Lines::new(names, keep.history, keep.trace);
+        let mut stage =
+            Stage::new(Clients::new(plan, seed), seats.collect(), edges, longest_deadline(scenario), lines, watch);
+        let examine = probe.is_some() || scenario.checks.contains(&Check::Linearizability);
+        stage.kept = examine.then(Examined::default);
+        stage.coverage = keep.coverage.then(Coverage::default);
+        stage
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::check::invariants::Invariants;
 use crate::check::legitimate::{Members, legitimate};
+use crate::check::succession::Succession;
 use crate::history::{self, What};
 use crate::id::{ClientId, DcId, NodeId, ServiceId};
 use crate::machine::{Machine, Note, Views};
@@ -11,6 +12,7 @@ use crate::time::{Duration, SimTime};
 use crate::workload::{Act, Clients, Ticket, Wake};
 use crate::world::{AllReplicas, Answered, ClientRequest, FaultNews, Front, Outside, PowerState, Replicas, TraceEvent};
 
+use super::coverage::Coverage;
 use super::lines::Lines;
 use super::watch::Watch;
 use super::{Examined, Installed};
@@ -21,10 +23,17 @@ pub const OBSERVE_EVERY: Duration = Duration::from_millis(100);
 /// After state was overwritten, the checks of each event rest for this long.
 pub const AFTER_CORRUPTION: Duration = Duration::from_secs(30);
 
+/// Where replicas move to the end of a run, a legitimate state is looked for as long before.
+const LATE: Duration = Duration::from_secs(30);
+
 /// What the front holds of one service.
 pub struct Seat {
     pub recorder: Recorder,
     pub invariants: Invariants,
+    /// Seen in a legitimate state towards the end of a run in which replicas move to the end.
+    pub settled_late: bool,
+    /// If the scenario asks for it.
+    pub succession: Option<Succession>,
 }
 
 /// A read under way, for judging whether its answer is stale.
@@ -50,9 +59,13 @@ pub struct Stage {
     patience: u64,
     /// For checkers, if asked for.
     pub kept: Option<Examined>,
+    /// If asked for.
+    pub coverage: Option<Coverage>,
     pub lines: Lines,
     pub watch: Watch,
     pub notes: Vec<String>,
+    /// The end of a run in which replicas move.
+    pub moves_until: Option<SimTime>,
 }
 
 impl Stage {
@@ -73,9 +86,11 @@ impl Stage {
             edges,
             patience,
             kept: None,
+            coverage: None,
             lines,
             watch,
             notes: Vec::new(),
+            moves_until: None,
         }
     }
 
@@ -169,6 +184,10 @@ impl<M: Machine> Front<M> for Stage {
         self.act(false, world);
     }
 
+    fn published(&mut self, service: ServiceId, place: DcId, replicas: &[NodeId], _world: &mut Outside<'_, Wake>) {
+        self.clients.published(place, service, replicas);
+    }
+
     fn place_of(&self, _service: ServiceId, client: ClientId) -> DcId {
         self.clients.place_of(client)
     }
@@ -185,6 +204,9 @@ impl<M: Machine> Front<M> for Stage {
             Views::Succeed => seat.newest_serves(now, replicas),
         }
         seat.invariants.stepped(now, node, replicas);
+        if let Some(succession) = &mut seat.succession {
+            succession.stepped(now, node, replicas.nodes());
+        }
     }
 
     fn note(&mut self, now: SimTime, service: ServiceId, node: NodeId, note: &Note, replicas: &Replicas<'_, M>) {
@@ -199,6 +221,12 @@ impl<M: Machine> Front<M> for Stage {
         {
             let members = members.clone();
             kept.installed.push(Installed { at: now, service, epoch: *epoch, coordinator: node, members });
+        }
+        if let Some(succession) = self.seats.get_mut(service.index()).and_then(|seat| seat.succession.as_mut()) {
+            succession.note(now, node, note, replicas);
+        }
+        if let Some(coverage) = &mut self.coverage {
+            coverage.note(service, node, note);
         }
         self.lines.note(now, service, node, note);
     }
@@ -251,6 +279,7 @@ impl<M: Machine> Front<M> for Stage {
         let second = now.as_nanos() / 1_000_000_000;
         let on_the_second = now.as_nanos().is_multiple_of(1_000_000_000) && second > 0;
         let edge = self.edges.contains(&now);
+        let late = on_the_second && self.moves_until.is_some_and(|end| end.since(now) <= LATE);
         if edge || on_the_second {
             self.watch.observe(now, on_the_second, replicas);
         }
@@ -259,12 +288,16 @@ impl<M: Machine> Front<M> for Stage {
                 let counts = replicas.counts();
                 seat.recorder.traffic(now, counts.messages, counts.bytes_wan);
             }
+            if on_the_second && let Some(coverage) = &mut self.coverage {
+                coverage.state(&replicas);
+            }
             if on_the_second {
                 seat.end_second(second, self.patience, &replicas);
             }
             if seat.recorder.unsettled(now) && legitimate(&replicas, Members::All).is_ok() {
                 seat.recorder.legitimate(now);
             }
+            seat.settled_late |= late && !seat.settled_late && legitimate(&replicas, Members::ButHeld).is_ok();
         }
     }
 

@@ -2,34 +2,35 @@
 
 use crate::check::invariants::Invariants;
 use crate::check::legitimate::{Members, legitimate};
+use crate::history::Event;
 use crate::id::ServiceId;
 use crate::machine::{Machine, Views};
 use crate::metrics::recorder::Fates;
 use crate::scenario::Scenario;
 use crate::time::{Duration, SimTime};
 use crate::world::Replicas;
-use crate::world::fault::Action;
+use crate::world::fault::{Action, Fault};
 
 use super::contest::{Promises, Survives};
+use super::stage::Seat;
 use super::{Verdict, VerdictOutcome};
 
 /// Faults later than this before the end leave no time to settle.
-const SETTLE: Duration = Duration::from_secs(45);
+pub(super) const SETTLE: Duration = Duration::from_secs(45);
 
 pub struct Judged<'a> {
     pub scenario: &'a Scenario,
     pub service: ServiceId,
     pub fates: &'a Fates,
     pub end: SimTime,
+    pub seat: &'a Seat,
+    /// Of all services, if the scenario asks for a check that needs it.
+    pub history: &'a [Event],
 }
 
 impl Judged<'_> {
-    pub fn verdicts<M: Machine>(
-        &self,
-        replicas: &Replicas<'_, M>,
-        invariants: &Invariants,
-        promises: &Promises,
-    ) -> Vec<Verdict> {
+    pub fn verdicts<M: Machine>(&self, replicas: &Replicas<'_, M>, promises: &Promises) -> Vec<Verdict> {
+        let invariants = &self.seat.invariants;
         let lost = replicas.nodes().iter().filter(|&&node| replicas.disk_lost(node)).count();
         let spared = match promises.survives {
             Survives::NoLostDisk => lost == 0,
@@ -47,10 +48,18 @@ impl Judged<'_> {
         if promises.fresh_reads {
             verdicts.push(self.fresh_reads(invariants));
         }
+        let asked = self.scenario.checks.iter();
+        verdicts.extend(asked.map(|&check| self.further(check, replicas, promises, spared)));
         verdicts
     }
 
-    fn verdict(&self, check: &str, states: &str, outcome: VerdictOutcome, evidence: Option<String>) -> Verdict {
+    pub(super) fn verdict(
+        &self,
+        check: &str,
+        states: &str,
+        outcome: VerdictOutcome,
+        evidence: Option<String>,
+    ) -> Verdict {
         let evidence = evidence.map(|text| format!("{}: {text}", self.scenario.service(self.service)));
         Verdict { check: check.to_owned(), states: states.to_owned(), outcome, evidence }
     }
@@ -92,16 +101,24 @@ impl Judged<'_> {
             }
             Views::Succeed => ("settled", "wherever enough replicas end together, they have one leader and follow it"),
         };
-        let (outcome, evidence) = match (legitimate(replicas, Members::ButHeld), self.unrest()) {
+        let (outcome, evidence) = match (legitimate(replicas, Members::ButHeld), self.unrest(SETTLE)) {
             (Ok(()), _) => (VerdictOutcome::Valid, None),
+            // The end came in the middle of a move.
+            (Err(_), _) if self.seat.settled_late => (VerdictOutcome::Valid, None),
             (Err(what), None) => (VerdictOutcome::Violated, Some(what)),
             (Err(what), Some(why)) => (VerdictOutcome::Unknown, Some(format!("{what}, but {why}"))),
         };
         self.verdict(check, states, outcome, evidence)
     }
 
-    /// Why the world may still be moving at the end.
-    fn unrest(&self) -> Option<String> {
+    /// When a fault is over; its beginning, if it stays as it is to the end.
+    pub(super) fn moves_until(&self, fault: &Fault) -> SimTime {
+        let over = fault.lasts.map(|lasts| fault.at + lasts);
+        over.filter(|&over| over <= self.end).unwrap_or(fault.at)
+    }
+
+    /// Why the world may still be moving at the end, `settle` being the time that it takes to come to rest.
+    pub(super) fn unrest(&self, settle: Duration) -> Option<String> {
         if !self.scenario.failures.is_empty() {
             return Some("failures strike at random to the end".to_owned());
         }
@@ -112,15 +129,14 @@ impl Judged<'_> {
             if goes_on && restless {
                 return Some(format!("\"{}\" goes on to the end", fault.label));
             }
-            let last = over.filter(|&over| over <= self.end).unwrap_or(fault.at);
-            if self.end.since(last) < SETTLE {
+            if self.end.since(self.moves_until(fault)) < settle {
                 return Some(format!("\"{}\" was too late to settle", fault.label));
             }
         }
         None
     }
 
-    fn corrupted(&self) -> bool {
+    pub(super) fn corrupted(&self) -> bool {
         self.scenario.timeline.iter().any(|fault| matches!(fault.action, Action::Corrupt { .. }))
     }
 

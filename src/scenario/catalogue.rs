@@ -12,13 +12,14 @@ pub struct Table {
 }
 
 /// What `firedrill list` can show.
-pub const TOPICS: &[&str] = &["regions", "protocols", "faults", "metrics", "defaults"];
+pub const TOPICS: &[&str] = &["regions", "protocols", "defects", "faults", "metrics", "defaults"];
 
 /// The table of a topic.
 pub fn list(topic: &str) -> Option<Table> {
     match topic {
         "regions" => Some(regions_table()),
         "protocols" => Some(protocols_table()),
+        "defects" => Some(defects_table()),
         "faults" => Some(faults()),
         "metrics" => Some(metrics()),
         "defaults" => Some(defaults()),
@@ -52,6 +53,20 @@ pub fn protocols_table() -> Table {
         texts([record.name, record.says, &options, protocols::source(record.name)])
     };
     Table { columns: &["kind", "meaning", "options", "source"], rows: protocols::KINDS.iter().map(row).collect() }
+}
+
+/// The deliberate defects that a kind of protocol may be given: (name, what it does).
+pub fn defects(kind: &str) -> protocols::Defects {
+    protocols::defects(kind)
+}
+
+/// Deliberate defects, for `--break` and for the option `break` of a protocol.
+pub fn defects_table() -> Table {
+    let of = |record: &&Record| {
+        let kind = record.name;
+        protocols::defects(kind).iter().map(move |&(name, says)| texts([name, kind, says]))
+    };
+    Table { columns: &["defect", "kind", "meaning"], rows: protocols::KINDS.iter().flat_map(of).collect() }
 }
 
 /// What a timeline can do.
@@ -146,7 +161,7 @@ fn row(field: &Field, path: &str, rows: &mut Vec<Vec<String>>) {
     let (default, source) = match field.default {
         Default::Json("{}") | Default::Required | Default::Absent(_) => return,
         Default::Json("\"\"") => ("\"\"", field.source),
-        Default::Json(text) => (text.trim_matches('"'), field.source),
+        Default::Json(text) | Default::Implied(text) => (text.trim_matches('"'), field.source),
         Default::Derived(from) => (from, "choice of this format"),
     };
     rows.push(texts([path, default, unit(&field.shape), field.grade.name(), source, field.says]));

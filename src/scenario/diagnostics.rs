@@ -27,6 +27,12 @@ impl Problems {
         self.0.push(Problem { origin, path, message, expected: None, help: None });
         self.0.last_mut().expect("one was just pushed")
     }
+
+    /// Without repetitions: what is written once and stands for many would be wrong as often.
+    pub fn each_once(self) -> Vec<Problem> {
+        let mut seen = std::collections::BTreeSet::new();
+        self.0.into_iter().filter(|problem| seen.insert((problem.origin, problem.message.clone()))).collect()
+    }
 }
 
 impl Problem {
@@ -72,7 +78,7 @@ impl Diagnostics {
     pub fn place(name: &str, text: &str, sets: &[(String, String)], mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| match problem.origin {
             Origin::Text { start, .. } => (0, start),
-            Origin::Default => (1, 0),
+            Origin::Default | Origin::Implied => (1, 0),
             Origin::Set(index) => (2, index),
         });
         let left_off = problems.len().saturating_sub(MOST);
@@ -139,7 +145,7 @@ fn place(name: &str, text: &str, starts: &[usize], sets: &[(String, String)], pr
                 placed.file = format!("--set {}={}", printable(path), printable(value));
             }
         }
-        Origin::Default => {}
+        Origin::Default | Origin::Implied => {}
     }
     placed
 }

@@ -59,6 +59,12 @@ impl Item {
             _ => None,
         }
     }
+    /// Takes a field out.
+    pub fn remove(&mut self, name: &str) {
+        if let Form::Record(record) = &mut self.form {
+            record.fields.retain(|(field, _)| field != name);
+        }
+    }
     /// Puts a field in place of one that is there, or where the table has it.
     pub fn put(&mut self, name: &str, form: Form) {
         let path = format!("{}.{name}", self.path);
@@ -167,9 +173,10 @@ impl Item {
             Form::Rate { text, .. } => text.clone().into(),
             Form::Bits(bits) => quantity::show_bandwidth(*bits).into(),
             Form::List(items) => items.iter().map(Self::to_value).collect(),
-            Form::Record(record) => Value::Object(
-                record.fields.iter().map(|(name, item)| (name.clone(), item.to_value())).collect::<Map<_, _>>(),
-            ),
+            Form::Record(record) => {
+                let told = record.fields.iter().filter(|(_, item)| item.origin != Origin::Implied);
+                Value::Object(told.map(|(name, item)| (name.clone(), item.to_value())).collect::<Map<_, _>>())
+            }
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 /// Where a value comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// Byte offsets in the text.
     Text { start: usize, end: usize },
@@ -14,6 +14,15 @@ pub enum Origin {
     Set(usize),
     /// Nobody wrote it.
     Default,
+    /// Nobody wrote it, and a resolved scenario does not either.
+    Implied,
+}
+
+impl Origin {
+    /// A person wrote it.
+    pub const fn is_written(self) -> bool {
+        matches!(self, Self::Text { .. } | Self::Set(_))
+    }
 }
 
 /// A JSON value and its origin.

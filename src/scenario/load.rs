@@ -4,7 +4,7 @@ use super::build::{self, Built};
 use super::diagnostics::{Diagnostics, Problems, quote};
 use super::item::{Form, Item};
 use super::json::{self, Json, Node, Origin};
-use super::{Kind, Protocol, Scenario, canonical, set, table, walk};
+use super::{Check, Kind, Protocol, Scenario, canonical, copies, set, table, walk};
 use crate::id::{DcId, NodeId};
 
 /// The largest scenario that is read, in bytes: 16 MiB. A reader need not read more than one byte beyond.
@@ -87,9 +87,10 @@ fn resolve(
     }
     let mut item = walk::scenario(root, &mut problems);
     embed(&mut item, read, &mut problems);
+    copies::write_out(&mut item, &mut problems);
     let built = build::build(&item, &mut problems);
     if !problems.0.is_empty() {
-        return Err(problems.0);
+        return Err(problems.each_once());
     }
     complete(&mut item, &built);
     let resolved = item.to_value();
@@ -112,10 +113,16 @@ fn resolve(
         timeline,
         failures,
         expectations,
+        checks: checks(&item),
         as_written: root.to_value(),
         hash: canonical::hash(&resolved),
         resolved,
     })
+}
+
+fn checks(item: &Item) -> Vec<Check> {
+    let asked: Vec<&str> = item.list("checks").iter().filter_map(Item::as_text).collect();
+    Check::ALL.into_iter().filter(|check| asked.contains(&check.name())).collect()
 }
 
 /// Replaces the name of a table of round trips by its rows.
@@ -139,9 +146,7 @@ fn embed(item: &mut Item, read: Reader<'_>, problems: &mut Problems) {
         Ok(text) => {
             let sites: Vec<_> = sites.iter().map(String::as_str).collect();
             let rows = table::rows(&text, &file, &sites, problems);
-            if let Form::Record(record) = &mut latency.form {
-                record.fields.retain(|(name, _)| name != "csv");
-            }
+            latency.remove("csv");
             latency.put("rows", Form::List(rows));
         }
         Err(why) => _ = problems.add(file.origin, &file.path, why),
@@ -191,7 +196,7 @@ fn complete(item: &mut Item, built: &Built) {
             let mut from: Vec<DcId> = built
                 .loads
                 .iter()
-                .filter(|load| built.services[load.service.index()].name == service)
+                .filter(|load| copies::matches(&service, &built.services[load.service.index()].name))
                 .flat_map(|load| load.from.iter().copied())
                 .collect();
             from.sort();

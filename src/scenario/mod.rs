@@ -1,8 +1,8 @@
 //! Scenarios: from JSON text to a checked [`Scenario`], with every problem reported at its place.
 //!
 //! A text becomes a tree that knows where everything stands ([`json`]); `--set` changes it ([`set`]); the
-//! tree is checked against one table of fields and defaults are filled in ([`fields`], [`walk`]); names
-//! become indices and contradictions are found ([`build`]). Nothing here touches a file: whoever loads a
+//! tree is checked against one table of fields and defaults are filled in ([`fields`], [`walk`]); what is written
+//! short is written out ([`copies`]); names become indices and contradictions are found ([`build`]). Nothing here touches a file: whoever loads a
 //! scenario passes a reader for the one file a scenario may name.
 
 pub mod catalogue;
@@ -10,6 +10,7 @@ pub mod diagnostics;
 
 mod build;
 mod canonical;
+mod copies;
 mod fields;
 mod item;
 mod json;
@@ -18,6 +19,7 @@ mod quantity;
 mod schema;
 mod set;
 mod table;
+mod text;
 mod walk;
 
 pub use build::CUT_BY_TIME;
@@ -26,6 +28,7 @@ pub use diagnostics::{Diagnostic, Diagnostics};
 pub use load::{LARGEST, Source, from_value, load};
 pub use quantity::time as parse_duration;
 pub use schema::schema;
+pub use text::text;
 
 use std::rc::Rc;
 
@@ -58,6 +61,8 @@ pub struct Scenario {
     pub timeline: Vec<Fault>,
     pub failures: Vec<Failure>,
     pub expectations: Vec<Expectation>,
+    /// Checks beyond those that every run is judged by.
+    pub checks: Vec<Check>,
     /// The file's JSON, after `--set`.
     pub as_written: serde_json::Value,
     /// The same with every default filled in; parsing it gives this scenario again.
@@ -104,6 +109,43 @@ impl Kind {
     /// Whether any replica, not only a primary, answers reads.
     pub fn reads_anywhere(&self) -> bool {
         matches!(self, Self::Optimistic(options) if options.reads == optimistic::ReadLevel::Any)
+    }
+
+    /// The name of the deliberate defect that its options ask for, and what it does.
+    pub fn defect(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Optimistic(options) => options.mutation.map(optimistic::Mutation::told),
+            Self::Raft(options) => options.mutation.map(raft::Mutation::told),
+            Self::OmniPaxos(options) => options.mutation.map(omnipaxos::Mutation::told),
+            Self::Viewstamped(options) => options.mutation.map(viewstamped::Mutation::told),
+            Self::LazyConsensus(options) => options.mutation.map(lazy_consensus::Mutation::told),
+            Self::DynamicVoting(options) => options.mutation.map(dynamic_voting::Mutation::told),
+            Self::StaticPrimary(_) => None,
+        }
+    }
+}
+
+/// A check that a run is judged by if its scenario asks for it: it takes memory or time that grows with the run, or
+/// looks at how a protocol works and not only at what it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    Linearizability,
+    Accounts,
+    Succession,
+    Rest,
+}
+
+impl Check {
+    pub const ALL: [Self; 4] = [Self::Linearizability, Self::Accounts, Self::Succession, Self::Rest];
+
+    /// Its name in scenarios and in verdicts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Linearizability => "linearizability",
+            Self::Accounts => "accounts",
+            Self::Succession => "succession",
+            Self::Rest => "rest",
+        }
     }
 }
 

@@ -119,7 +119,7 @@ impl Maker {
             Default::Required => {}
             Default::Absent(meaning) => says.push_str(&format!(" If left out: {meaning}.")),
             Default::Derived(from) => says.push_str(&format!(" Default: {from}.")),
-            Default::Json(text) => {
+            Default::Json(text) | Default::Implied(text) => {
                 out["default"] = serde_json::from_str(text).unwrap_or(Value::Null);
                 if field.grade != Grade::None {
                     says.push_str(&format!(" Default: grade {}, {}.", field.grade.name(), field.source));

@@ -234,12 +234,15 @@ impl Walker<'_> {
                 Some(Item { origin: node.origin, path: path.to_owned(), form: Form::Bad })
             }
             Default::Absent(_) | Default::Derived(_) => None,
-            Default::Json(text) => {
-                let mut default = json::parse(text).ok()?.root;
-                default.set_origin(Origin::Default);
-                Some(self.item(&default, &field.shape, path))
-            }
+            Default::Json(text) => self.filled(text, Origin::Default, field, path),
+            Default::Implied(text) => self.filled(text, Origin::Implied, field, path),
         }
+    }
+
+    fn filled(&mut self, text: &str, origin: Origin, field: &'static Field, path: &str) -> Option<Item> {
+        let mut default = json::parse(text).ok()?.root;
+        default.set_origin(origin);
+        Some(self.item(&default, &field.shape, path))
     }
 
     fn choice(&mut self, node: &Node, record: &Record, members: &[Member], path: &str) {

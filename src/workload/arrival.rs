@@ -65,6 +65,8 @@ mod tests {
             service: ServiceId(0),
             from: vec![DcId(0)],
             rate,
+            weights: vec![],
+            reads_nearest: false,
             reads: 0.5,
             appends: 0.0,
             swaps: 0.0,

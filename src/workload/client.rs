@@ -10,9 +10,13 @@ mod attempt;
 mod dialogue;
 mod ending;
 #[cfg(test)]
+mod moving_stories;
+#[cfg(test)]
 mod soak;
 #[cfg(test)]
 mod stories;
+
+use std::collections::BTreeMap;
 
 use crate::history::{Event, What};
 use crate::id::{ClientId, DcId, NodeId, ServiceId};
@@ -38,6 +42,8 @@ pub struct Plan {
     pub longitudes: Vec<f64>,
     /// By place and node.
     pub round_trips: Vec<Vec<Duration>>,
+    /// Machines that clients of any service ask where it is, when no replica that they know answers.
+    pub doors: Vec<NodeId>,
     /// Arrivals begin here.
     pub start: SimTime,
     /// No request arrives at or after this instant; open ones run to their deadline.
@@ -94,6 +100,8 @@ pub struct Clients {
     remembered: usize,
     /// One a place and service that has clients there.
     tables: Vec<Table>,
+    tables_by_place: BTreeMap<(DcId, ServiceId), u32>,
+    doors: Vec<NodeId>,
     slots: Vec<Slot>,
     open: usize,
     jitter: Draws,
@@ -158,7 +166,7 @@ enum State {
 impl Clients {
     /// `seed` is the run's.
     pub fn new(plan: Plan, seed: u64) -> Self {
-        let Plan { services, loads, longitudes, round_trips, start, end } = plan;
+        let Plan { services, loads, longitudes, round_trips, doors, start, end } = plan;
         let mut clients = Self {
             mixes: Vec::new(),
             groups: Vec::new(),
@@ -166,6 +174,8 @@ impl Clients {
             sessions: Vec::new(),
             remembered: 0,
             tables: Vec::new(),
+            tables_by_place: BTreeMap::new(),
+            doors,
             slots: Vec::new(),
             open: 0,
             jitter: Draws::new(seed, "backoff", &[]),
@@ -200,16 +210,27 @@ impl Clients {
     }
 
     fn table(&mut self, place: DcId, id: ServiceId, service: &Service) -> u32 {
-        let known = self.tables.iter().position(|table| table.place == place && table.service == id);
-        let index = known.unwrap_or_else(|| {
+        let Self { tables, tables_by_place, round_trips, doors, .. } = self;
+        *tables_by_place.entry((place, id)).or_insert_with(|| {
             let mut servers = Servers::default();
+            let round_trip = |node: NodeId| round_trips[place.index()][node.index()];
             for &node in &service.replicas {
-                servers.add(node, self.round_trips[place.index()][node.index()]);
+                servers.add(node, round_trip(node));
             }
-            self.tables.push(Table { place, service: id, servers, free: Vec::new() });
-            self.tables.len() - 1
-        });
-        index as u32
+            for &node in doors.iter() {
+                servers.add_door(node, round_trip(node));
+            }
+            tables.push(Table { place, service: id, servers, free: Vec::new() });
+            tables.len() as u32 - 1
+        })
+    }
+
+    /// Agents tell the clients of a place where a service is, its primary first.
+    pub fn published(&mut self, place: DcId, service: ServiceId, replicas: &[NodeId]) {
+        let Some(&table) = self.tables_by_place.get(&(place, service)) else { return };
+        let round_trips = &self.round_trips[place.index()];
+        let known = replicas.iter().filter_map(|&node| Some((node, *round_trips.get(node.index())?)));
+        self.tables[table as usize].servers.published(&known.collect::<Vec<_>>());
     }
 
     /// Asks for the first wakes.
@@ -260,6 +281,7 @@ impl Clients {
         let servers = &mut self.tables[slot.table as usize].servers;
         let Some(server) = servers.index(server) else { return };
         servers.heard(server);
+        let replica = servers.is_replica(server);
         let live = slot.generation == ticket.generation && slot.state != State::Free && now < slot.deadline;
         if !live {
             return;
@@ -278,7 +300,7 @@ impl Clients {
             Outcome::Redirect { hint } => {
                 if self.resolve(ticket.slot, attempt) {
                     let hint = hint.and_then(|node| self.introduce(ticket.slot, node));
-                    if hint.is_none() {
+                    if hint.is_none() && replica {
                         self.slots[ticket.slot as usize].round.nobody_leads();
                     }
                     self.try_next(now, ticket.slot, hint, out);

@@ -116,6 +116,8 @@ mod tests {
             service: ServiceId(0),
             from: vec![],
             rate: 1.0,
+            weights: vec![],
+            reads_nearest: false,
             reads: 0.5,
             appends: 0.2,
             swaps: 0.3,

@@ -20,6 +20,10 @@ pub struct Load {
     pub from: Vec<DcId>,
     /// Requests a second at factor 1.
     pub rate: f64,
+    /// What `rate` is multiplied by at each place of `from`; empty: nothing.
+    pub weights: Vec<f64>,
+    /// Reads go to the nearest replica first, not to the primary.
+    pub reads_nearest: bool,
     /// Probability that a request reads.
     pub reads: f64,
     /// Of the writes of `kv`: shares that append and that compare-and-swap; the rest put.
@@ -39,6 +43,14 @@ pub struct Load {
     pub surges: Vec<Surge>,
 }
 
+impl Load {
+    /// Requests a second of one of its places, at factor 1.
+    pub fn rate_at(&self, place: DcId) -> f64 {
+        let at = self.from.iter().position(|&one| one == place);
+        at.and_then(|at| self.weights.get(at)).map_or(self.rate, |weight| self.rate * weight)
+    }
+}
+
 /// How the rate changes with time.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Profile {
@@ -48,7 +60,10 @@ pub enum Profile {
         period: Duration,
         hours: [f64; 24],
         shifted: bool,
+        /// Since the midnight before the first day of a week, at longitude 0, when the run starts.
         start: Duration,
+        /// Factor of the last two of each seven periods.
+        weekend: f64,
     },
     /// Rises linearly from 1 to `factor` over `rise` from `at`, holds, then falls by half each `half_life`.
     FlashCrowd {

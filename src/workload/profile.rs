@@ -16,8 +16,8 @@ pub(super) struct Curve {
     /// Requests a second at factor 1.
     rate: f64,
     profile: Profile,
-    /// How far local time is ahead of the run's, in nanoseconds of the profile's period.
-    shift: u64,
+    /// How far local time, since the beginning of a week of seven periods, is ahead of the run's, in nanoseconds.
+    shift: u128,
     /// Those of this place.
     surges: Vec<Surge>,
     /// (first instant, bound in requests a second), ascending; each holds up to the next.
@@ -28,7 +28,7 @@ impl Curve {
     /// `longitude` is that of the place, in degrees, east positive.
     pub(super) fn new(load: &Load, place: DcId, longitude: f64) -> Self {
         let mut curve = Self {
-            rate: load.rate,
+            rate: load.rate_at(place),
             shift: shift(&load.profile, longitude),
             profile: load.profile.clone(),
             surges: load.surges.iter().filter(|surge| surge.from.contains(&place)).cloned().collect(),
@@ -77,12 +77,18 @@ impl Curve {
     fn profile_factor(&self, at: SimTime) -> f64 {
         match &self.profile {
             Profile::Constant => 1.0,
-            Profile::Diurnal { period, hours, .. } => {
+            &Profile::Diurnal { period, ref hours, weekend, .. } => {
                 let period = u128::from(period.as_nanos());
-                let into = (u128::from(at.as_nanos()) + u128::from(self.shift)) % period;
+                let local = u128::from(at.as_nanos()) + self.shift;
+                let into = local % period;
                 let hour = (into * 24 / period) as usize;
                 let part = ((into * 24 % period) as f64) / period as f64;
-                hours[hour] + (hours[(hour + 1) % 24] - hours[hour]) * part
+                let day = (local / period % 7) as usize;
+                let factor = |hour: usize| {
+                    let rests = (day + hour / 24) % 7 >= 5;
+                    hours[hour % 24] * if rests { weekend } else { 1.0 }
+                };
+                factor(hour) + (factor(hour + 1) - factor(hour)) * part
             }
             &Profile::FlashCrowd { at: begin, rise, hold, factor, half_life } => {
                 let top = begin + rise;
@@ -105,7 +111,7 @@ impl Curve {
     fn profile_bound(&self, from: SimTime, last: SimTime) -> f64 {
         match &self.profile {
             Profile::Constant => 1.0,
-            Profile::Diurnal { hours, .. } => hours.iter().copied().fold(0.0, f64::max),
+            Profile::Diurnal { hours, weekend, .. } => hours.iter().copied().fold(0.0, f64::max) * weekend.max(1.0),
             Profile::FlashCrowd { .. } => self.profile_factor(from).max(self.profile_factor(last)),
         }
     }
@@ -134,16 +140,19 @@ fn ratio(part: Duration, whole: Duration) -> f64 {
     part.as_nanos() as f64 / whole.as_nanos() as f64
 }
 
-/// Where in its day a place is when the run starts: the profile's own start, and if it is shifted, an
+/// Where in its week a place is when the run starts: the profile's own start, and if it is shifted, an
 /// hour (a 24th of the period) for each 15 degrees east.
-fn shift(profile: &Profile, longitude: f64) -> u64 {
+fn shift(profile: &Profile, longitude: f64) -> u128 {
     let &Profile::Diurnal { period, shifted, start, .. } = profile else { return 0 };
     let period = period.as_nanos();
     assert!(period > 0, "a day has a length");
     let turn = if shifted { longitude / 360.0 } else { 0.0 };
     let turn = turn - libm::floor(turn);
-    let east = (turn * period as f64) as u64;
-    ((u128::from(start.as_nanos()) + u128::from(east)) % u128::from(period)) as u64
+    let east = u128::from((turn * period as f64) as u64);
+    // In the west it is the day before: six days of a week further on.
+    let days = if shifted && longitude < 0.0 { 6 } else { 0 };
+    let period = u128::from(period);
+    (u128::from(start.as_nanos()) + east + days * period) % (7 * period)
 }
 
 #[cfg(test)]
@@ -157,10 +166,16 @@ mod tests {
     }
 
     fn curve(profile: Profile, surges: Vec<Surge>, longitude: f64) -> Curve {
-        let load = Load {
+        Curve::new(&load(profile, surges), DcId(0), longitude)
+    }
+
+    fn load(profile: Profile, surges: Vec<Surge>) -> Load {
+        Load {
             service: ServiceId(0),
             from: vec![DcId(0)],
             rate: 10.0,
+            weights: vec![],
+            reads_nearest: false,
             reads: 0.5,
             appends: 0.0,
             swaps: 0.0,
@@ -172,8 +187,7 @@ mod tests {
             attempt_timeout: Duration::from_millis(400),
             profile,
             surges,
-        };
-        Curve::new(&load, DcId(0), longitude)
+        }
     }
 
     fn surge(begin: u64, lasts: Option<u64>, ramp: u64, factor: f64) -> Surge {
@@ -184,7 +198,7 @@ mod tests {
     fn day(shifted: bool, start: Duration) -> Profile {
         let mut hours = [1.0; 24];
         hours[6] = 3.0;
-        Profile::Diurnal { period: Duration::from_secs(24 * 3600), hours, shifted, start }
+        Profile::Diurnal { period: Duration::from_secs(24 * 3600), hours, shifted, start, weekend: 1.0 }
     }
 
     #[test]
@@ -225,6 +239,29 @@ mod tests {
         assert_eq!(east.rate(at(0)), 30.0, "90 degrees east it is six o'clock at the start");
         let west = curve(day(true, Duration::ZERO), vec![], -90.0);
         assert_eq!(west.rate(at(12 * 3600)), 30.0, "90 degrees west it is six twelve hours later");
+    }
+
+    #[test]
+    fn a_weekend_begins_and_ends_at_midnight_of_the_place() {
+        let friday_noon = Duration::from_secs((4 * 24 + 12) * 3600);
+        let week = |longitude| {
+            let Profile::Diurnal { period, hours, start, .. } = day(true, friday_noon) else { unreachable!("a day") };
+            curve(Profile::Diurnal { period, hours, shifted: true, start, weekend: 0.5 }, vec![], longitude)
+        };
+        let rates = |longitude, halves: [u64; 4]| halves.map(|half| week(longitude).rate(at(half * 1800)));
+        assert_eq!(rates(0.0, [0, 22, 23, 24]), [10.0, 10.0, 7.5, 5.0], "Saturday begins");
+        assert_eq!(rates(0.0, [36, 118, 119, 120]), [15.0, 5.0, 7.5, 10.0], "Saturday at six; Monday begins");
+        assert_eq!(rates(0.0, [456, 0, 672, 360]), [10.0, 10.0, 10.0, 5.0], "as it was a week ago");
+        assert_eq!(rates(90.0, [11, 12, 108, 132]), [7.5, 5.0, 10.0, 10.0], "six hours earlier in the east");
+        assert_eq!(rates(-90.0, [34, 35, 36, 132]), [10.0, 7.5, 5.0, 10.0], "six hours later in the west");
+    }
+
+    #[test]
+    fn places_have_weights() {
+        let load = Load { from: vec![DcId(0), DcId(3)], weights: vec![2.0, 0.25], ..load(Profile::Constant, vec![]) };
+        assert_eq!(Curve::new(&load, DcId(0), 0.0).rate(at(1)), 20.0);
+        assert_eq!(Curve::new(&load, DcId(3), 0.0).rate(at(1)), 2.5);
+        assert_eq!(Curve::new(&load, DcId(3), 0.0).bound(at(1)).0, 2.5 * SLACK);
     }
 
     #[test]

@@ -13,7 +13,19 @@ const AVOID_MOST: Duration = Duration::from_secs(30);
 struct Server {
     node: NodeId,
     round_trip: Duration,
+    standing: Standing,
     silence: Option<Silence>,
+}
+
+/// What a server is believed to be, in the order in which servers are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    /// It was placed, published, named or found as a replica.
+    Replica,
+    /// It was a replica, and the last publication does not name it.
+    Former,
+    /// A machine whose agent may know where the service is.
+    Door,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -25,12 +37,14 @@ struct Silence {
 /// The servers of one service as one place knows them. A server's index never changes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Servers {
-    /// In order of placement, then those that others named.
+    /// In order of placement, then front doors, then those that others named.
     servers: Vec<Server>,
-    /// Indices by round trip, equals by index.
-    nearest: Vec<u16>,
-    /// The last that answered as primary.
+    /// Indices by standing, then by round trip, equals by index.
+    ranked: Vec<u16>,
+    /// The last that answered, or was published, as primary.
     primary: Option<u16>,
+    /// The last publication.
+    published: Vec<NodeId>,
 }
 
 /// What one request has learnt since it last backed off.
@@ -59,16 +73,58 @@ impl Round {
 }
 
 impl Servers {
-    /// Adds a server, unless it is there, and gives its index.
+    /// Adds a replica, unless it is there, and gives its index.
     pub(super) fn add(&mut self, node: NodeId, round_trip: Duration) -> u16 {
+        self.enter(node, round_trip, Standing::Replica)
+    }
+
+    /// Adds a machine that is asked only when no replica answers, unless it is there.
+    pub(super) fn add_door(&mut self, node: NodeId, round_trip: Duration) {
+        self.enter(node, round_trip, Standing::Door);
+    }
+
+    fn enter(&mut self, node: NodeId, round_trip: Duration, standing: Standing) -> u16 {
         if let Some(known) = self.index(node) {
             return known;
         }
-        let index = u16::try_from(self.servers.len()).expect("a service has fewer than 65,536 replicas");
-        let place = self.nearest.partition_point(|&other| self.servers[usize::from(other)].round_trip <= round_trip);
-        self.nearest.insert(place, index);
-        self.servers.push(Server { node, round_trip, silence: None });
+        let index = u16::try_from(self.servers.len()).expect("a service has fewer than 65,536 servers");
+        self.servers.push(Server { node, round_trip, standing, silence: None });
+        self.ranked.push(index);
+        self.rank();
         index
+    }
+
+    fn rank(&mut self) {
+        let Self { servers, ranked, .. } = self;
+        ranked.sort_by_key(|&index| {
+            let server = &servers[usize::from(index)];
+            (server.standing, server.round_trip, index)
+        });
+    }
+
+    fn promote(&mut self, server: u16) {
+        if !self.is_replica(server) {
+            self.servers[usize::from(server)].standing = Standing::Replica;
+            self.rank();
+        }
+    }
+
+    /// The site's agents tell where the service is, its primary first. Replicas that are not named any more are asked
+    /// after those that are. The same again is no news: what clients found since then is newer.
+    pub(super) fn published(&mut self, replicas: &[(NodeId, Duration)]) {
+        if replicas.is_empty() || self.published.iter().eq(replicas.iter().map(|(node, _)| node)) {
+            return;
+        }
+        self.published = replicas.iter().map(|&(node, _)| node).collect();
+        for server in self.servers.iter_mut().filter(|server| server.standing == Standing::Replica) {
+            server.standing = Standing::Former;
+        }
+        for &(node, round_trip) in replicas {
+            let server = self.add(node, round_trip);
+            self.servers[usize::from(server)].standing = Standing::Replica;
+        }
+        self.rank();
+        self.primary = self.index(replicas[0].0);
     }
 
     pub(super) fn index(&self, node: NodeId) -> Option<u16> {
@@ -81,6 +137,11 @@ impl Servers {
 
     pub(super) fn round_trip(&self, server: u16) -> Duration {
         self.servers[usize::from(server)].round_trip
+    }
+
+    /// It is believed to hold the service, so what it says of a primary counts.
+    pub(super) fn is_replica(&self, server: u16) -> bool {
+        self.servers[usize::from(server)].standing == Standing::Replica
     }
 
     fn avoided(&self, server: u16, now: SimTime) -> bool {
@@ -105,12 +166,14 @@ impl Servers {
 
     /// A write was done there, so it is the primary.
     pub(super) fn wrote(&mut self, server: u16) {
+        self.promote(server);
         self.primary = Some(server);
     }
 
     /// A read was answered there. Perhaps any replica answers reads, so this replaces a primary only if
     /// that one was tried in vain.
     pub(super) fn read(&mut self, server: u16, round: &Round, now: SimTime) {
+        self.promote(server);
         if self.primary.is_none_or(|primary| round.tried.contains(&primary) || self.avoided(primary, now)) {
             self.primary = Some(server);
         }
@@ -125,16 +188,25 @@ impl Servers {
         (!round.tried.contains(&hint)).then_some(hint)
     }
 
+    /// The primary, if it can be asked instead of a server that lags.
+    pub(super) fn ahead_of(&self, server: u16, round: &Round, now: SimTime) -> Option<u16> {
+        self.primary
+            .filter(|primary| *primary != server && !round.tried.contains(primary) && !self.avoided(*primary, now))
+    }
+
     /// Whom to ask next; none: every server was asked in this round, and it is time to back off.
     ///
-    /// The primary, then the nearest. A silent server comes last: if another names it as primary, or if
-    /// none is left. It is not asked while some other server is only waiting for a primary: asking that
-    /// one again is quicker than waiting for the dead.
-    pub(super) fn next(&self, round: &Round, now: SimTime) -> Option<u16> {
-        let ranked = || self.primary.into_iter().chain(self.nearest.iter().copied());
+    /// The primary, unless the nearest will do; then replicas, former replicas and front doors, each the nearest
+    /// first. A silent server comes last: if another names it as primary, or if none is left. Neither it nor a front
+    /// door is asked while some replica is only waiting for a primary: asking that one again is quicker than waiting
+    /// for the dead.
+    pub(super) fn next(&self, round: &Round, nearest: bool, now: SimTime) -> Option<u16> {
+        let primary = self.primary.filter(|_| !nearest);
+        let ranked = || primary.into_iter().chain(self.ranked.iter().copied());
         let untried = |server: &u16| !round.tried.contains(server);
+        let closed = |server: u16| round.electing && self.servers[usize::from(server)].standing == Standing::Door;
         ranked()
-            .find(|&server| untried(&server) && !self.avoided(server, now))
+            .find(|&server| untried(&server) && !closed(server) && !self.avoided(server, now))
             .or_else(|| round.named.filter(untried))
             .or_else(|| if round.electing { None } else { ranked().find(untried) })
     }
@@ -161,7 +233,7 @@ mod tests {
     fn order(servers: &Servers, now: SimTime) -> Vec<u16> {
         let mut round = Round::default();
         std::iter::from_fn(|| {
-            let server = servers.next(&round, now)?;
+            let server = servers.next(&round, false, now)?;
             round.try_server(server);
             Some(server)
         })
@@ -203,11 +275,70 @@ mod tests {
         let mut round = Round::default();
         round.try_server(2);
         round.try_server(0);
-        assert_eq!(servers.next(&round, at(0)), Some(1), "none is left");
+        assert_eq!(servers.next(&round, false, at(0)), Some(1), "none is left");
         round.nobody_leads();
-        assert_eq!(servers.next(&round, at(0)), None);
+        assert_eq!(servers.next(&round, false, at(0)), None);
         assert_eq!(servers.follow(1, &mut round, at(0)), None, "not yet, it was silent");
-        assert_eq!(servers.next(&round, at(0)), Some(1), "but now somebody named it");
+        assert_eq!(servers.next(&round, false, at(0)), Some(1), "but now somebody named it");
+    }
+
+    /// Nodes as (node, milliseconds there and back).
+    fn publish(servers: &mut Servers, replicas: &[(u32, u64)]) {
+        let replicas: Vec<_> =
+            replicas.iter().map(|&(node, millis)| (NodeId(node), Duration::from_millis(millis))).collect();
+        servers.published(&replicas);
+    }
+
+    #[test]
+    fn a_publication_adds_newcomers_and_leaves_those_it_does_not_name_for_later() {
+        let mut servers = servers();
+        servers.wrote(1);
+        publish(&mut servers, &[(9, 10), (6, 40), (7, 30)]);
+        assert_eq!(order(&servers, at(0)), [2, 0, 3, 1], "the primary, the nearest, and at last who was left out");
+        servers.wrote(0);
+        publish(&mut servers, &[(9, 10), (6, 40), (7, 30)]);
+        assert_eq!(order(&servers, at(0)), [0, 2, 3, 1], "the same again is no news");
+        publish(&mut servers, &[(8, 10), (9, 10)]);
+        assert_eq!(order(&servers, at(0)), [1, 2, 0, 3]);
+        publish(&mut servers, &[]);
+        assert_eq!(order(&servers, at(0)), [1, 2, 0, 3], "nothing was said");
+        servers.read(3, &Round::default(), at(0));
+        assert_eq!(order(&servers, at(0)), [1, 2, 3, 0], "who answers is a replica");
+    }
+
+    #[test]
+    fn front_doors_are_asked_when_no_replica_answers() {
+        let mut servers = servers();
+        for (node, millis) in [(3, 5), (4, 1), (8, 0)] {
+            servers.add_door(NodeId(node), Duration::from_millis(millis));
+        }
+        assert_eq!(order(&servers, at(0)), [1, 2, 0, 4, 3], "a replica is no door, however near");
+        for server in 0..3 {
+            servers.silent(server, at(0), at(0));
+        }
+        assert_eq!(order(&servers, at(0)), [4, 3, 1, 2, 0], "before replicas that were silent");
+        let mut round = Round::default();
+        round.try_server(4);
+        assert_eq!(servers.next(&round, false, at(0)), Some(3));
+        round.nobody_leads();
+        assert_eq!(servers.next(&round, false, at(0)), None, "a replica that waits for a primary is asked again first");
+        servers.wrote(3);
+        assert_eq!(order(&servers, at(0))[0], 3, "a door that did it was a replica");
+        assert!(servers.is_replica(3) && !servers.is_replica(4));
+    }
+
+    #[test]
+    fn reads_of_the_nearest_pass_by_the_primary() {
+        let mut servers = servers();
+        servers.wrote(0);
+        let mut round = Round::default();
+        assert_eq!(servers.next(&round, true, at(0)), Some(1));
+        assert_eq!(servers.ahead_of(1, &round, at(0)), Some(0), "it has what another may lack");
+        assert_eq!(servers.ahead_of(0, &round, at(0)), None);
+        round.try_server(0);
+        assert_eq!(servers.ahead_of(1, &round, at(0)), None, "it was asked");
+        servers.silent(0, at(0), at(0));
+        assert_eq!(servers.ahead_of(1, &Round::default(), at(0)), None, "it is silent");
     }
 
     #[test]

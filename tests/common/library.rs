@@ -61,7 +61,7 @@ pub fn reference_dir(scenario: &str, label: &str) -> PathBuf {
 /// The reference result of one protocol.
 pub fn reference(scenario: &str, label: &str) -> Record {
     let path = reference_dir(scenario, label).join("result.json");
-    output::read_record_to_replay(&path, scenario::hash).unwrap_or_else(|error| panic!("{error}; {REFRESH}"))
+    output::read_result_to_replay(&path, scenario::hash).unwrap_or_else(|error| panic!("{error}; {REFRESH}")).record
 }
 
 /// What is in the reference of the only service, or of all together.

@@ -40,6 +40,7 @@ pub fn options() -> Options {
         sync_limit: 4_000,
         session_expiry: Duration::from_secs(86_400),
         clock_skew_max: Duration::from_secs(1),
+        mutation: None,
     }
 }
 
@@ -98,6 +99,8 @@ pub fn scenario(sites: usize, application: Application, duration: u64) -> Scenar
             service: ServiceId(0),
             from: all,
             rate: 2.0,
+            weights: vec![],
+            reads_nearest: false,
             reads: 0.5,
             appends: if application == Application::Kv { 0.2 } else { 0.0 },
             swaps: if application == Application::Kv { 0.2 } else { 0.0 },
@@ -113,6 +116,7 @@ pub fn scenario(sites: usize, application: Application, duration: u64) -> Scenar
         timeline: Vec::new(),
         failures: Vec::new(),
         expectations: Vec::new(),
+        checks: Vec::new(),
         as_written: serde_json::Value::Null,
         resolved: serde_json::Value::Null,
         hash: String::new(),

@@ -1,7 +1,7 @@
 //! Dynamic voting.
 
 use crate::common::chaos::Kinds;
-use crate::common::contest::judge_broken;
+use crate::common::contest::{CHECKS, judge_broken};
 use crate::common::{fault, scenario, secs, sites};
 use crate::{is_caught, sweep, sweep_over};
 use firedrill::protocols::dynamic_voting;
@@ -19,6 +19,7 @@ fn voting_options() -> dynamic_voting::Options {
         stable_after: Duration::from_millis(600),
         view_deadline: Duration::from_millis(800),
         snapshot_entries: 50,
+        mutation: None,
     }
 }
 
@@ -36,16 +37,17 @@ fn dynamic_voting_with_hasty_suspicions_under_chaos() {
         stable_after: Duration::from_millis(100),
         view_deadline: Duration::from_millis(20),
         snapshot_entries: 10,
+        mutation: None,
     };
     sweep_over(&Kind::DynamicVoting(options), 400);
 }
 
 #[test]
 fn acknowledging_alone_is_caught() {
-    let options = voting_options();
-    let mutation = Some(dynamic_voting::Mutation::AcknowledgeAlone);
+    let options =
+        dynamic_voting::Options { mutation: Some(dynamic_voting::Mutation::AcknowledgeAlone), ..voting_options() };
     is_caught("acknowledging alone", &Kind::DynamicVoting(options.clone()), Kinds::KeepDisks, 60, |seed, drill| {
-        judge_broken(drill, seed, &contest::dynamic_voting(&options, mutation))
+        judge_broken(drill, seed, &contest::dynamic_voting(&options))
     });
 }
 
@@ -53,6 +55,7 @@ fn acknowledging_alone_is_caught() {
 /// has recorded the view of the three, and has not heard that it is installed.
 fn moved_over(after: Duration) -> Scenario {
     let mut drill = scenario(5, Application::Kv, 70);
+    drill.checks = CHECKS.to_vec();
     let split = |at: SimTime, lasts: Duration, groups: [&[u32]; 2]| {
         let groups = groups.into_iter().map(sites).collect();
         let mut split = fault(at, None, "partition", Action::Partition { groups });
@@ -69,12 +72,12 @@ fn moved_over(after: Duration) -> Scenario {
 
 #[test]
 fn attempted_views_that_are_not_minded_are_caught() {
-    let options = voting_options();
     let moments: Vec<u64> = (3_600..4_400).step_by(10).collect();
     let judged = |mutation| {
         let judged = moments.par_iter().map(|&after| {
             let drill = moved_over(Duration::from_millis(after));
-            judge_broken(&drill, 1, &contest::dynamic_voting(&options, mutation)).wrong
+            let options = dynamic_voting::Options { mutation, ..voting_options() };
+            judge_broken(&drill, 1, &contest::dynamic_voting(&options)).wrong
         });
         let wrong: Vec<Vec<String>> = judged.filter(|wrong| !wrong.is_empty()).collect();
         wrong

@@ -18,6 +18,7 @@ fn omnipaxos_options() -> omnipaxos::Options {
         reads: omnipaxos::Reads::Log,
         after_disk_loss: AfterDiskLoss::StayOut,
         snapshot_entries: 50,
+        mutation: None,
     }
 }
 
@@ -33,7 +34,8 @@ fn omnipaxos_that_acknowledges_what_it_only_proposed_is_caught() {
         let drill = drill(seed, Kinds::KeepDisks, &Kind::OmniPaxos(options.clone()));
         let config = |group| {
             let mutation = Some(omnipaxos::Mutation::AckBeforeCommit);
-            Rc::new(omnipaxos::Config { options: options.clone(), group, mutation })
+            let options = omnipaxos::Options { mutation, ..options.clone() };
+            Rc::new(omnipaxos::Config { options, group })
         };
         let configs =
             Box::new(move |service: &_, topology: &_| groups(service, topology).into_iter().map(config).collect());

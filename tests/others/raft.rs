@@ -1,7 +1,7 @@
 //! Raft, by the crate of TiKV.
 
 use crate::common::chaos::Kinds;
-use crate::common::contest::{drill, examine};
+use crate::common::contest::{CHECKS, drill, examine};
 use crate::common::{crash, fault, nodes, scenario, secs};
 use crate::{seeds, sweep};
 use firedrill::id::NodeId;
@@ -24,6 +24,7 @@ fn raft_options() -> raft::Options {
         reads: raft::Reads::ReadIndex,
         after_disk_loss: raft::AfterDiskLoss::StayOut,
         snapshot_entries: 50,
+        mutation: None,
     }
 }
 
@@ -38,10 +39,10 @@ fn raft_of_the_paper_under_chaos() {
     sweep(&Kind::Raft(raft::Options { pre_vote: false, check_quorum: false, ..raft_options() }));
 }
 
-fn raft_contest(options: raft::Options, mutation: Option<raft::Mutation>) -> Contest<'static, raft::Replica> {
+fn raft_contest(options: raft::Options) -> Contest<'static, raft::Replica> {
     let keeps = options.after_disk_loss == raft::AfterDiskLoss::StayOut;
     let survives = if keeps { Survives::Minority } else { Survives::NoLostDisk };
-    let config = move |group| Rc::new(raft::Config { options: options.clone(), group, mutation });
+    let config = move |group| Rc::new(raft::Config { options: options.clone(), group });
     Contest {
         recruit: None,
         configs: Box::new(move |service, topology| groups(service, topology).into_iter().map(&config).collect()),
@@ -49,23 +50,18 @@ fn raft_contest(options: raft::Options, mutation: Option<raft::Mutation>) -> Con
     }
 }
 
-fn run_raft(
-    scenario: &Scenario,
-    seed: u64,
-    options: &raft::Options,
-    mutation: Option<raft::Mutation>,
-    probe: &Probe,
-) -> (RunResult, Examined) {
-    run_machine_probed(scenario, "raft", seed, probe, &raft_contest(options.clone(), mutation))
+fn run_raft(scenario: &Scenario, seed: u64, options: &raft::Options, probe: &Probe) -> (RunResult, Examined) {
+    run_machine_probed(scenario, "raft", seed, probe, &raft_contest(options.clone()))
 }
 
 /// The seeds of so many at which the judges complain of Raft with a defect, and what of the first.
 fn caught(mutation: raft::Mutation, seeds: u64, complaint: &str) -> (usize, String) {
     let kind = Kind::Raft(raft_options());
+    let options = raft::Options { mutation: Some(mutation), ..raft_options() };
     let complaints = |seed: u64| {
         let drill = drill(seed, Kinds::KeepDisks, &kind);
-        let (result, examined) = run_raft(&drill, seed, &raft_options(), Some(mutation), &Probe::default());
-        examine(&kind, &result, &examined).wrong.join("; ")
+        let (result, _) = run_raft(&drill, seed, &options, &Probe::default());
+        examine(&result).wrong.join("; ")
     };
     let found: Vec<String> =
         (0..seeds).into_par_iter().map(complaints).filter(|wrong| wrong.contains(complaint)).collect();
@@ -82,7 +78,7 @@ fn raft_that_acknowledges_before_it_commits_is_caught() {
 #[test]
 fn raft_that_reads_without_asking_is_caught() {
     let (stale, first) = caught(raft::Mutation::SkipReadIndex, 100, "fresh reads");
-    let (unordered, _) = caught(raft::Mutation::SkipReadIndex, 100, "not linearizable");
+    let (unordered, _) = caught(raft::Mutation::SkipReadIndex, 100, "no order explains");
     println!("{stale} of 100 stale, {unordered} not linearizable: {first}");
     assert!(stale > 0 && unordered > 0);
 }
@@ -103,7 +99,7 @@ fn raft_with_the_lease_of_the_crate_reads_stale_values_even_with_perfect_clocks(
             let others: Vec<u32> = (0..5).filter(|&site| site != alone).collect();
             drill.timeline.push(crate::common::partition(u64::from(at), 10, &[&[alone], &others]));
         }
-        let (result, _) = run_raft(&drill, seed, &options, None, &Probe::default());
+        let (result, _) = run_raft(&drill, seed, &options, &Probe::default());
         result.record.metrics.all.reads_stale.unwrap_or(0)
     };
     let counts: Vec<u64> = (0..40).into_par_iter().map(stale).collect();
@@ -117,7 +113,7 @@ fn a_majority_forgets(options: &raft::Options) -> RunResult {
     drill.timeline.push(crash(30, 50, &[0, 1]));
     let lost = Action::Crash { targets: nodes(&[2, 3, 4]), disk: Disk::Lost };
     drill.timeline.push(fault(secs(30), Some(10), "crash", lost));
-    run_raft(&drill, 1, options, None, &Probe::default()).0
+    run_raft(&drill, 1, options, &Probe::default()).0
 }
 
 #[test]
@@ -145,15 +141,17 @@ fn raft_that_rejoins_empty_loses_writes_and_raft_that_stays_out_stops() {
 #[test]
 fn raft_takes_a_node_in_again_whose_disk_was_lost() {
     let mut drill = scenario(5, Application::Board, 150);
+    drill.checks = CHECKS.to_vec();
     let lost = Action::Crash { targets: nodes(&[4]), disk: Disk::Lost };
     drill.timeline.push(fault(secs(20), Some(5), "crash", lost));
     drill.timeline.push(crash(60, 50, &[0, 1]));
     let everyone: Vec<NodeId> = (0..5).map(NodeId).collect();
     for asks in [true, false] {
         let reconfigure = if asks { vec![(secs(40), NodeId(0), everyone.clone())] } else { Vec::new() };
-        let probe = Probe { reconfigure, keep: Keep { trace: true, history: false }, ..Probe::default() };
-        let (result, examined) = run_raft(&drill, 3, &raft_options(), None, &probe);
-        let judged = examine(&Kind::Raft(raft_options()), &result, &examined);
+        let probe =
+            Probe { reconfigure, keep: Keep { trace: true, history: false, ..Keep::default() }, ..Probe::default() };
+        let (result, _) = run_raft(&drill, 3, &raft_options(), &probe);
+        let judged = examine(&result);
         assert!(judged.wrong.is_empty() && !judged.undecided, "{:?}", judged.wrong);
         let two_down = result.record.phases.iter().find(|phase| phase.from_s == 60.0).expect("a phase of two crashes");
         let served = two_down.metrics.all.availability.unwrap_or(0.0);
@@ -171,8 +169,8 @@ fn raft_under_chaos_and_an_operator_who_adds_whoever_lost_a_disk() {
         let asks = |time: u64| (secs(time), NodeId((time / 5 % 5) as u32), everyone.clone());
         let reconfigure = (15..120).step_by(5).map(asks).collect();
         let probe = Probe { reconfigure, ..Probe::default() };
-        let (result, examined) = run_raft(&drill, seed, &raft_options(), None, &probe);
-        let judged = examine(&kind, &result, &examined);
+        let (result, _) = run_raft(&drill, seed, &raft_options(), &probe);
+        let judged = examine(&result);
         (!judged.wrong.is_empty()).then(|| format!("seed {seed}: {}\n{:#?}", judged.wrong.join("; "), drill.timeline))
     };
     let failed: Vec<String> = seeds(1_000).into_par_iter().filter_map(wrong).collect();
@@ -184,7 +182,7 @@ fn raft_gives_the_same_run_twice_in_one_process() {
     let kind = Kind::Raft(raft_options());
     for seed in 0..20 {
         let drill = drill(seed, Kinds::LoseDisks, &kind);
-        let run = || run_raft(&drill, seed, &raft_options(), None, &Probe::default()).0.record;
+        let run = || run_raft(&drill, seed, &raft_options(), &Probe::default()).0.record;
         let (first, second) = (run(), run());
         assert_eq!(first.fingerprint, second.fingerprint, "seed {seed}");
         assert_eq!(first, second, "seed {seed}");

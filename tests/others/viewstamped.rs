@@ -18,6 +18,7 @@ fn viewstamped_options() -> viewstamped::Options {
         election_timeout: Duration::from_secs(3),
         heartbeat: Duration::from_millis(300),
         snapshot_entries: 50,
+        mutation: None,
     }
 }
 
@@ -26,7 +27,8 @@ fn run_viewstamped(scenario: &Scenario, seed: u64, mutation: Option<viewstamped:
     let contest: Contest<'_, viewstamped::Replica> = Contest {
         recruit: None,
         configs: Box::new(move |service, topology| {
-            let config = |group| Rc::new(viewstamped::Config { options: viewstamped_options(), group, mutation });
+            let options = viewstamped::Options { mutation, ..viewstamped_options() };
+            let config = |group| Rc::new(viewstamped::Config { options: options.clone(), group });
             groups(service, topology).into_iter().map(config).collect()
         }),
         promises: Promises::MAJORITY,

@@ -240,6 +240,7 @@ impl<const S: bool> Machine for Parrot<S> {
             candidate: None,
             held: Vec::new(),
             impaired: false,
+            released: false,
         }
     }
     fn serving(&self) -> bool {

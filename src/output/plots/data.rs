@@ -1,5 +1,6 @@
 //! What the plots of a scenario show: the runs of one command, their time cut into bins.
 
+use super::super::Written;
 use super::super::timeseries::Series;
 use super::housing::{Cut, Housing};
 use super::places::Places;
@@ -171,23 +172,24 @@ fn worse(one: Option<f64>, other: Option<f64>, join: fn(f64, f64) -> f64) -> Opt
 }
 
 impl Runs {
-    /// Gathers the runs, by protocol. `places`: if services may move; `read` reads the other files of a record.
+    /// Gathers the runs, by protocol. `places`: if services may move; `read` reads the other files of a result.
     ///
     /// # Errors
     /// Those of `read`.
     pub fn gather<E>(
-        records: Vec<Record>,
+        all: Vec<Written>,
         places: Option<Places>,
-        read: impl Fn(&Record) -> Result<Files, E>,
+        read: impl Fn(&Written) -> Result<Files, E>,
     ) -> Result<Option<Self>, E> {
-        let Some(first) = records.first() else { return Ok(None) };
-        let rows = read(first)?.series;
+        let Some(written) = all.first() else { return Ok(None) };
+        let rows = read(written)?.series;
+        let first = &written.record;
         let seconds = rows.iter().filter_map(|(_, seconds)| seconds.last()).map(|last| last.second + 1).max();
         let end_s = first.phases.last().map_or(0.0, |phase| phase.to_s).max(seconds.unwrap_or(0) as f64).max(1.0);
         let mut runs = Self {
             scenario: first.scenario.name.clone(),
             protocols: Vec::new(),
-            seeds: super::super::distinct(records.iter().map(|record| record.seed)),
+            seeds: super::super::distinct(all.iter().map(|written| written.record.seed)),
             services: rows.iter().map(|(service, _)| service.clone()).collect(),
             phases: first
                 .phases
@@ -199,9 +201,9 @@ impl Runs {
             bin_s: bin_width(end_s),
             places,
         };
-        for record in records {
-            let files = read(&record)?;
-            let run = runs.cut(record, &files);
+        for written in all {
+            let files = read(&written)?;
+            let run = runs.cut(written.record, &files);
             match runs.protocols.iter_mut().find(|protocol| protocol.label == run.record.protocol) {
                 Some(protocol) => protocol.runs.push(run),
                 None => runs.protocols.push(Protocol { label: run.record.protocol.clone(), runs: vec![run] }),

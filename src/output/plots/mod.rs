@@ -28,8 +28,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use self::scene::Scene;
-use super::{OutputError, files, power, read_record, timeseries};
-use crate::run::Record;
+use super::{OutputError, Written, files, power, read_result, sealed, timeseries};
 use crate::scenario;
 
 /// The plots that may stand in a scenario's directory.
@@ -53,8 +52,8 @@ pub const NAMES: [&str; 11] = [
 /// The runs are those that `summary.json` lists and that are still there; without it, all.
 ///
 /// # Errors
-/// There are no results, one cannot be read, they are of different versions of a scenario, or a picture
-/// cannot be written.
+/// There are no results, one cannot be read, is not whole or was changed, they are of different versions of a
+/// scenario, or a picture cannot be written.
 pub fn plot(dir: &Path) -> Result<Vec<PathBuf>, OutputError> {
     if has_results(dir)? {
         return plot_scenario(dir);
@@ -69,31 +68,31 @@ pub fn plot(dir: &Path) -> Result<Vec<PathBuf>, OutputError> {
 }
 
 fn plot_scenario(dir: &Path) -> Result<Vec<PathBuf>, OutputError> {
-    let mut records: Vec<Record> = Vec::new();
+    let mut all: Vec<Written> = Vec::new();
     let mut places = None;
     for path in results(dir)? {
-        let record = read_record(&path)?;
-        if let Some(first) = records.first()
-            && first.scenario.hash != record.scenario.hash
+        let written = read_result(&path)?;
+        if let Some(first) = all.first()
+            && first.record.scenario.hash != written.record.scenario.hash
         {
             let problem = "it is of another version of the scenario than the results beside it; run them together";
             return Err(OutputError::content(&path, problem));
         }
-        if places.is_none() && record.residency.is_some() {
-            let scenario = scenario::from_value(&record.scenario.resolved)
+        if places.is_none() && written.record.residency.is_some() {
+            let scenario = scenario::from_value(&written.record.scenario.resolved)
                 .map_err(|wrong| OutputError::content(&path, format!("its scenario is not valid:\n{wrong}")))?;
             places = places::Places::of(&scenario);
         }
-        records.push(record);
+        all.push(written);
     }
-    let read = |record: &Record| {
-        let run = dir.join(&record.protocol).join(format!("seed-{}", record.seed));
-        let series = timeseries::read_series(&run.join("timeseries.csv"))?;
-        let power = run.join("power.csv");
-        let power = if power.exists() { Some(power::read_series(&power)?) } else { None };
+    let moving = places.is_some();
+    let read = |written: &Written| {
+        let run = dir.join(&written.record.protocol).join(format!("seed-{}", written.record.seed));
+        let series = timeseries::read_series(written, &run)?;
+        let power = if moving { power::read_series(written, &run)? } else { None };
         Ok(data::Files { series, power })
     };
-    let Some(runs) = data::Runs::gather(records, places, read)? else {
+    let Some(runs) = data::Runs::gather(all, places, read)? else {
         return Err(OutputError::NoResults { path: dir.to_owned() });
     };
     let mut written = Vec::new();
@@ -142,9 +141,9 @@ fn results(dir: &Path) -> Result<Vec<PathBuf>, OutputError> {
         return found_results(dir);
     }
     let text = files::read_text(&path)?;
-    let summary: Value =
-        serde_json::from_str(&text).map_err(|error| OutputError::content(&path, format!("it is not JSON: {error}")))?;
-    let listed = summary["runs"].as_array().into_iter().flatten().filter_map(|run| {
+    let summary = sealed::open(&text).map_err(|problem| OutputError::content(&path, problem))?;
+    let runs = summary.get("runs").and_then(Value::as_array);
+    let listed = runs.into_iter().flatten().filter_map(|run| {
         let result = format!("seed-{}/result.json", run["seed"].as_u64()?);
         Some(dir.join(run["protocol"].as_str()?).join(result))
     });

@@ -6,7 +6,7 @@ use super::*;
 use crate::metrics::{MetricsTable, Phase, Second};
 use crate::output::fixture::{self, Fake};
 use crate::output::{write_run, write_summary};
-use crate::run::RunResult;
+use crate::run::{Record, RunResult};
 
 /// Writes the runs of a made-up scenario, and draws them.
 fn draw(out: &Path, fake: &Fake, protocols: &[&str], seeds: std::ops::Range<u64>) -> Vec<PathBuf> {
@@ -129,13 +129,13 @@ fn moving_services_are_drawn_inside_of_the_picture_however_many_they_are() {
         empty.record.metrics = MetricsTable::default();
         empty.power = None;
         results.push(empty);
-        let read = |record: &Record| -> Result<_, OutputError> {
-            let result = results.iter().find(|result| result.record == *record).unwrap();
+        let read = |written: &Written| -> Result<_, OutputError> {
+            let result = results.iter().find(|result| result.record == written.record).unwrap();
             Ok(data::Files { series: result.seconds.clone(), power: result.power.clone() })
         };
         let scenario = scenario::from_value(&moving.resolved()).unwrap();
-        let records = results.iter().map(|result| result.record.clone()).collect();
-        let runs = Runs::gather(records, places::Places::of(&scenario), read).unwrap().unwrap();
+        let all = results.iter().map(Written::of).collect();
+        let runs = Runs::gather(all, places::Places::of(&scenario), read).unwrap().unwrap();
         for (name, scene) in scenes(&runs).into_iter().filter_map(|(name, scene)| Some((name, scene?))) {
             let what = format!("{name} of {services} services on {sites} times {machines} machines");
             check_inside(&scene, &what);
@@ -253,13 +253,13 @@ fn weird() -> Vec<Vec<RunResult>> {
 #[test]
 fn weird_results_are_drawn_without_panic_and_the_same_twice() {
     for (index, results) in weird().into_iter().enumerate() {
-        let series = |record: &Record| -> Result<_, OutputError> {
-            let result = results.iter().find(|result| result.record == *record);
+        let series = |written: &Written| -> Result<_, OutputError> {
+            let result = results.iter().find(|result| result.record == written.record);
             let power = result.and_then(|result| result.power.clone());
             Ok(result.map(|result| data::Files { series: result.seconds.clone(), power }).unwrap_or_default())
         };
-        let records = || results.iter().map(|result| result.record.clone()).collect();
-        let draw = || scenes(&Runs::gather(records(), None, series).unwrap().unwrap());
+        let all = || results.iter().map(Written::of).collect();
+        let draw = || scenes(&Runs::gather(all(), None, series).unwrap().unwrap());
         let scenes = draw();
         assert_eq!(scenes, draw(), "case {index}");
         for (name, scene) in scenes.into_iter().filter_map(|(name, scene)| Some((name, scene?))) {

@@ -62,7 +62,7 @@ impl Replica {
     }
 
     fn minds_attempts(&self) -> bool {
-        self.config.mutation != Some(Mutation::IgnoreAttempts)
+        self.config.options.mutation != Some(Mutation::IgnoreAttempts)
     }
 
     /// Whom it follows: the primary of its view, if it trusts it.

@@ -12,17 +12,13 @@ use crate::time::Duration;
 pub struct Config {
     pub options: Options,
     pub group: Group,
-    /// A deliberate defect, for tests of the judges.
-    pub mutation: Option<Mutation>,
 }
 
-/// Deliberate defects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mutation {
-    /// The primary acknowledges a write once it is durable on its own disk.
-    AcknowledgeAlone,
-    /// Views that were attempted, and may have been installed, are not minded.
-    IgnoreAttempts,
+crate::protocols::mutations! {
+    AcknowledgeAlone "acknowledge-alone"
+        "The primary acknowledges a write once it is durable on its own disk."
+    IgnoreAttempts "ignore-attempts"
+        "Views that were attempted, and may have been installed, are not minded."
 }
 
 impl Config {

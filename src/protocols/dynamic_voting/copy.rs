@@ -105,7 +105,7 @@ impl Replica {
 
     pub(super) fn answer_committed(&mut self, cx: &mut Cx<'_>) {
         let committed = self.committed.tip();
-        let alone = self.config.mutation == Some(Mutation::AcknowledgeAlone);
+        let alone = self.config.options.mutation == Some(Mutation::AcknowledgeAlone);
         let length = if alone { self.durable.max(committed.length) } else { committed.length };
         while let Some(&Waiting { id, answer, .. }) = self.waiting.front().filter(|one| one.length <= length) {
             self.waiting.pop_front();

@@ -279,7 +279,9 @@ impl Replica {
         }
         let installed = &alive.standing.installed;
         self.learn_installed(installed.number, cx);
-        if *installed == self.installed && from == installed.primary {
+        // A primary that has promised itself to a later change may be on the log of that one already.
+        let in_office = from == installed.primary && alive.promised == installed.number;
+        if in_office && *installed == self.installed {
             self.commit_to(alive.standing.committed, cx);
         }
         self.consider(cx);
@@ -401,6 +403,7 @@ impl Machine for Replica {
                 vec![]
             },
             impaired: false,
+            released: false,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a scenario chooses of dynamic voting.
 
+use super::Mutation;
 use crate::time::Duration;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -14,4 +15,6 @@ pub struct Options {
     pub view_deadline: Duration,
     /// Entries after which a checkpoint replaces the log.
     pub snapshot_entries: u64,
+    /// A deliberate defect, for tests of the judges and for demonstrations.
+    pub mutation: Option<Mutation>,
 }

@@ -55,8 +55,9 @@ fn configs(replicas: u32, snapshot_entries: u64, mutation: Option<Mutation>) -> 
         stable_after: Duration::from_millis(300),
         view_deadline: Duration::from_millis(400),
         snapshot_entries,
+        mutation,
     };
-    let config = |group| Rc::new(Config { options: options.clone(), group, mutation });
+    let config = |group| Rc::new(Config { options: options.clone(), group });
     groups(replicas).into_iter().map(config).collect()
 }
 

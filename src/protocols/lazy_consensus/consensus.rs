@@ -33,7 +33,7 @@ impl Replica {
                 self.gather_own();
             }
             Vote::Ack { instance, round } if (instance, round) == (self.instance(), self.round) && self.proposed => {
-                if self.config.mutation == Some(Mutation::AnswerBeforeDecision) {
+                if self.config.options.mutation == Some(Mutation::AnswerBeforeDecision) {
                     self.answer_too_early(cx);
                 }
                 self.acks.insert(self.me());

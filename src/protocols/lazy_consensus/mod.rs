@@ -72,17 +72,13 @@ use self::learn::{Durable, Learner};
 pub struct Config {
     pub options: Options,
     pub group: Group,
-    /// A deliberate defect, for tests of the judges.
-    pub mutation: Option<Mutation>,
 }
 
-/// Deliberate defects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mutation {
-    /// A coordinator answers when its own proposal is durable on its own disk, not when it is decided.
-    AnswerBeforeDecision,
-    /// A process whose disk was lost takes part at once, as if it had never adopted anything.
-    RejoinEmpty,
+crate::protocols::mutations! {
+    AnswerBeforeDecision "answer-before-decision"
+        "A coordinator answers when its own proposal is durable on its own disk, not when it is decided."
+    RejoinEmpty "rejoin-empty"
+        "A process whose disk was lost takes part at once, as if it had never adopted anything."
 }
 
 impl Config {
@@ -286,7 +282,7 @@ impl Machine for Replica {
         let Durable { image, round, estimate, adopted } = learn::read(config, log).map_err(BootError)?;
         let Config { options, group, .. } = &**config;
         let detector = Detector::new(group.others(), group.majority(), options.suspect_after, cx.now);
-        let forgets = log.is_empty() && config.mutation != Some(Mutation::RejoinEmpty);
+        let forgets = log.is_empty() && config.options.mutation != Some(Mutation::RejoinEmpty);
         let Image { store, decided, epoch, proposer } = image;
         let mut replica = Self {
             config: config.clone(),
@@ -366,6 +362,7 @@ impl Machine for Replica {
             candidate: fit.then(|| if self.leads() { self.me() } else { self.coordinator() }),
             held: Vec::new(),
             impaired: false,
+            released: false,
         }
     }
 

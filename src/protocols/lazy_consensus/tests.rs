@@ -34,9 +34,13 @@ fn describe(message: &Message) -> String {
 }
 
 fn configs(replicas: u32, snapshot_entries: u64) -> Vec<Rc<Config>> {
-    let options =
-        Options { heartbeat: Duration::from_millis(500), suspect_after: Duration::from_secs(1), snapshot_entries };
-    let config = |group| Rc::new(Config { options: options.clone(), group, mutation: None });
+    let options = Options {
+        heartbeat: Duration::from_millis(500),
+        suspect_after: Duration::from_secs(1),
+        snapshot_entries,
+        mutation: None,
+    };
+    let config = |group| Rc::new(Config { options: options.clone(), group });
     groups(replicas).into_iter().map(config).collect()
 }
 

@@ -90,15 +90,11 @@ use crate::op::{Request, Tip, WriteKey};
 pub struct Config {
     pub options: Options,
     pub group: Group,
-    /// A deliberate defect, for tests of the judges.
-    pub mutation: Option<Mutation>,
 }
 
-/// A deliberate defect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mutation {
-    /// A write is acknowledged when it is proposed.
-    AckBeforeCommit,
+crate::protocols::mutations! {
+    AckBeforeCommit "ack-before-commit"
+        "The leader acknowledges a write when it proposes it."
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -224,6 +220,7 @@ impl Machine for Replica {
             candidate: view.map(|(_, leader, _)| leader),
             held: Vec::new(),
             impaired: false,
+            released: false,
         }
     }
 

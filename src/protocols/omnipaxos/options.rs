@@ -1,5 +1,6 @@
 //! What a scenario chooses of Omni-Paxos.
 
+use super::Mutation;
 use crate::protocols::raft::AfterDiskLoss;
 use crate::time::Duration;
 
@@ -22,4 +23,6 @@ pub struct Options {
     pub after_disk_loss: AfterDiskLoss,
     /// Decided entries after which the log is replaced by a snapshot.
     pub snapshot_entries: u64,
+    /// A deliberate defect, for tests of the judges and for demonstrations.
+    pub mutation: Option<Mutation>,
 }

@@ -339,7 +339,7 @@ impl Replica {
     fn write_request(&mut self, id: RequestId, request: &Request, cx: &mut Cx<'_>) {
         match self.desk.admit(id, request, &self.store) {
             Admission::Propose(command) => {
-                if self.config.mutation == Some(Mutation::AckBeforeCommit) {
+                if self.config.options.mutation == Some(Mutation::AckBeforeCommit) {
                     let answer = self.store.execute(command).answer;
                     cx.reply(id, self.done(answer));
                 }

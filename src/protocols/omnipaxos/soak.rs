@@ -31,7 +31,7 @@ struct Soak {
 impl Soak {
     fn new(seed: u64) -> Self {
         let options = Options { snapshot_entries: 6, ..options() };
-        let config = |group| Rc::new(Config { options: options.clone(), group, mutation: None });
+        let config = |group| Rc::new(Config { options: options.clone(), group });
         let theatre = Theatre::new(groups(NODES).into_iter().map(config).collect(), describe);
         let stream = Stream::new(seed, "omnipaxos soak", &[]);
         let (numbers, held) = ([0; CLIENTS as usize], [false; NODES as usize]);

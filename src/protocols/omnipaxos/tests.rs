@@ -91,14 +91,12 @@ pub(super) fn options() -> Options {
         reads: Reads::Log,
         after_disk_loss: AfterDiskLoss::StayOut,
         snapshot_entries: 1_000,
+        mutation: None,
     }
 }
 
 fn transcript(name: &str, count: u32, options: &Options) {
-    let configs = groups(count)
-        .into_iter()
-        .map(|group| Rc::new(Config { options: options.clone(), group, mutation: None }))
-        .collect();
+    let configs = groups(count).into_iter().map(|group| Rc::new(Config { options: options.clone(), group })).collect();
     play::<Replica>(&format!("src/protocols/omnipaxos/transcripts/{name}.txt"), configs, describe);
 }
 
@@ -167,7 +165,7 @@ fn reads_of_a_leader_may_be_stale() {
 fn a_service_of_one_replica_does_not_start() {
     use crate::machine::{BootError, Context, Machine};
     let group = groups(1).remove(0);
-    let config = Rc::new(Config { options: options(), group, mutation: None });
+    let config = Rc::new(Config { options: options(), group });
     let mut rng = crate::rng::Stream::new(1, "test", &[]);
     let now = crate::time::LocalTime::ZERO;
     let mut cx = Context { now, wall: now, rng: &mut rng, effects: &mut Vec::new() };
@@ -181,7 +179,7 @@ fn a_panic_of_the_crate_stops_the_replica_until_it_starts_again() {
     use crate::machine::{Context, Input, Machine, Note, RequestId, Role};
     use crate::op::Outcome;
     use crate::protocols::theatre::{Theatre, write};
-    let configs = groups(3).into_iter().map(|group| Rc::new(Config { options: options(), group, mutation: None }));
+    let configs = groups(3).into_iter().map(|group| Rc::new(Config { options: options(), group }));
     let mut theatre = Theatre::<Replica>::new(configs.collect(), describe);
     theatre.run(1_000);
     let waiting = theatre.ask(NodeId(0), write(1, 1));

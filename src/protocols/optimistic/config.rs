@@ -16,8 +16,6 @@ pub struct Config {
     pub replica_set: Vec<NodeId>,
     /// The largest round trip between two nodes of the directory.
     pub round_trip_max: Duration,
-    /// A deliberate defect, for tests and demonstrations of the checkers.
-    pub mutation: Option<Mutation>,
 }
 
 /// A node of the directory.
@@ -29,50 +27,31 @@ pub struct Peer {
     pub priority: u32,
 }
 
-/// Deliberate defects (protocol specification, section 6): each must make a checker say no.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mutation {
-    /// Adopt an installation whether or not it was asked for and covers the own tip.
-    AdoptUnconditionally,
-    /// Reset nothing when epochs wrap.
-    NoEpochReset,
-    /// Trust a heard time that lies in the future.
-    TrustTheFuture,
-    /// Trust whoever is heard, mutual or not.
-    OneWayTrust,
-    /// Acknowledge before replication.
-    AckBeforeReplication,
-    /// Rank branches without the tail rule.
-    NoTailRule,
-    /// Finish a view change without the missing at the first deadline.
-    FinishAtFirstDeadline,
-    /// After a gap, believe that everybody was just heard.
-    RefreshAfterGap,
-    /// Answer repeated writes at once, whether or not the ack rule holds.
-    AnswerRepeatsAtOnce,
-    /// Acknowledge replication before it is durable.
-    AckBeforeSync,
-    /// Heartbeats and beacons only to the own replica set.
-    HeartbeatOwnSetOnly,
-    /// A member whose acknowledgements never leave (set on that member only).
-    DropReplicateAcks,
-}
-
-impl Mutation {
-    pub const ALL: [(Self, &'static str); 12] = [
-        (Self::AdoptUnconditionally, "adopt-unconditionally"),
-        (Self::NoEpochReset, "no-epoch-reset"),
-        (Self::TrustTheFuture, "trust-the-future"),
-        (Self::OneWayTrust, "one-way-trust"),
-        (Self::AckBeforeReplication, "ack-before-replication"),
-        (Self::NoTailRule, "no-tail-rule"),
-        (Self::FinishAtFirstDeadline, "finish-at-first-deadline"),
-        (Self::RefreshAfterGap, "refresh-after-gap"),
-        (Self::AnswerRepeatsAtOnce, "answer-repeats-at-once"),
-        (Self::AckBeforeSync, "ack-before-sync"),
-        (Self::HeartbeatOwnSetOnly, "heartbeat-own-set-only"),
-        (Self::DropReplicateAcks, "drop-replicate-acks"),
-    ];
+crate::protocols::mutations! {
+    AdoptUnconditionally "adopt-unconditionally"
+        "A member adopts an installation whether or not it was asked for and covers its own tip."
+    NoEpochReset "no-epoch-reset"
+        "Nothing is reset when epochs wrap."
+    TrustTheFuture "trust-the-future"
+        "A replica believes that it heard from a peer at a time that is still to come."
+    OneWayTrust "one-way-trust"
+        "A replica trusts whoever it hears, mutual or not."
+    AckBeforeReplication "ack-before-replication"
+        "The primary acknowledges a write before any member has it."
+    NoTailRule "no-tail-rule"
+        "A merge ranks branches without the tail rule, so that the unfinished end of a dead primary may win."
+    FinishAtFirstDeadline "finish-at-first-deadline"
+        "A view change ends without whoever is missing at its first deadline."
+    RefreshAfterGap "refresh-after-gap"
+        "After a gap a replica believes that it has just heard everybody."
+    AnswerRepeatsAtOnce "answer-repeats-at-once"
+        "A repeated write is answered at once, whether or not the ack rule holds."
+    AckBeforeSync "ack-before-sync"
+        "A member acknowledges replication before it is durable."
+    HeartbeatOwnSetOnly "heartbeat-own-set-only"
+        "Heartbeats and beacons go to the own replica set only."
+    DropReplicateAcks "drop-replicate-acks"
+        "The replica that is placed last never says that it holds what was replicated to it."
 }
 
 impl Config {

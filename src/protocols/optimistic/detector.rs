@@ -196,7 +196,7 @@ impl Replica {
     /// Taken out of the replica set by an entry that it holds, and done with its duties. One that installed a
     /// view after that entry led on alone, and may hold what nobody else does. A node outside of the set with
     /// an empty log is a spare: it answers those who call on it, and waits to be taken in.
-    fn is_retired(&self) -> bool {
+    pub(super) fn is_retired(&self) -> bool {
         let state = self.log.state();
         let led_on = state.last_view.is_some_and(|view| view.tip.length > state.set_length);
         !self.is_replica() && !self.log.is_empty() && !self.incumbent && !led_on
@@ -218,7 +218,7 @@ impl Replica {
     }
 
     /// Whether somebody still counts this node among the members of its view: it is told to go on without.
-    fn is_awaited(&self, now: LocalTime) -> bool {
+    pub(super) fn is_awaited(&self, now: LocalTime) -> bool {
         let id = self.view_id();
         let reports = |node| self.peers.get(node).and_then(|known| known.report.as_ref()).map(|report| report.view);
         self.others().iter().any(|node| self.trusts(*node, now) && reports(node) == Some(id))

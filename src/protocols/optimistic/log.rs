@@ -173,6 +173,8 @@ pub struct Log {
     state: State,
     /// Hashes in segments, with the position of the merge that took them in.
     absorbed: BTreeMap<u64, u64>,
+    /// A fault may have overwritten it.
+    doubtful: bool,
 }
 
 impl Log {
@@ -188,7 +190,7 @@ impl Log {
     fn assemble(chain: Chain, state: State) -> Self {
         let absorbed =
             chain.segments().flat_map(|(at, segment)| segment.hashes.iter().map(move |&hash| (hash, at))).collect();
-        Self { chain, state, absorbed }
+        Self { chain, state, absorbed, doubtful: false }
     }
 
     pub fn chain(&self) -> &Chain {
@@ -251,7 +253,7 @@ impl Log {
     /// Cuts the log back to a position.
     pub fn truncate(&mut self, length: u64) {
         if length < self.length() {
-            *self = Self::from_chain(self.chain.prefix(length));
+            *self = Self { doubtful: self.doubtful, ..Self::from_chain(self.chain.prefix(length)) };
         }
     }
 
@@ -284,12 +286,18 @@ impl Log {
         let differs = fresh.state.full_digest() != self.state.full_digest()
             || fresh.state.digest() != self.state.digest()
             || fresh.absorbed != self.absorbed;
-        *self = fresh;
+        *self = Self { doubtful: self.doubtful, ..fresh };
         differs
+    }
+
+    /// Whether anything was changed but by what a log does itself.
+    pub const fn is_doubtful(&self) -> bool {
+        self.doubtful
     }
 
     /// For fault injection only.
     pub fn parts_mut(&mut self) -> (&mut Chain, &mut State) {
+        self.doubtful = true;
         (&mut self.chain, &mut self.state)
     }
 }

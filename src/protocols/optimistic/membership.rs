@@ -42,6 +42,12 @@ impl Replica {
         self.log.is_empty() && !self.is_replica()
     }
 
+    /// Nobody counts on what it holds: it was taken out, all that it had taken on is with others, and no view
+    /// waits for it; or it has nothing yet.
+    pub(super) fn is_released(&self) -> bool {
+        self.is_blank() || self.is_retired() && !self.is_awaited(self.last_tick)
+    }
+
     /// Where this node stands in the order of preference, 0 first: its place in the replica set, or behind all
     /// of it by the directory's priorities.
     pub(super) fn place(&self) -> u16 {

@@ -125,6 +125,9 @@ pub struct Replica {
     service: serve::Desk,
     hlc: u64,
     scrubbed: u64,
+    /// Memory that nothing overwrote is as it was written, and checking it finds nothing. So the parts of the log
+    /// are checked from the first time on that a fault overwrote some of them.
+    doubtful: bool,
     load: u32,
 }
 
@@ -138,7 +141,7 @@ impl Replica {
     }
 
     fn mutated(&self, mutation: Mutation) -> bool {
-        self.config.mutation == Some(mutation)
+        self.config.options.mutation == Some(mutation)
     }
 
     fn view_id(&self) -> Option<ViewId> {
@@ -223,6 +226,7 @@ impl Replica {
             service: serve::Desk::default(),
             hlc,
             scrubbed: 0,
+            doubtful: false,
             load: 0,
             config,
         };
@@ -308,6 +312,7 @@ impl Machine for Replica {
             candidate: self.candidate,
             held: self.held_nodes(),
             impaired: self.is_impaired(self.last_tick) && !self.is_serving(),
+            released: self.is_released(),
         }
     }
 

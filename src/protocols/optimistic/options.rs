@@ -1,5 +1,6 @@
 //! What a scenario chooses of the mechanism.
 
+use super::Mutation;
 use crate::time::Duration;
 
 /// When a write is acknowledged.
@@ -69,4 +70,6 @@ pub struct Options {
     pub session_expiry: Duration,
     /// Timestamps further ahead of the wall clock than this are clamped.
     pub clock_skew_max: Duration,
+    /// A deliberate defect, for tests of the judges and for demonstrations.
+    pub mutation: Option<Mutation>,
 }

@@ -135,7 +135,9 @@ impl Replica {
         if self.scrubbed < base || self.scrubbed > self.log.length() {
             self.scrubbed = base;
         }
-        if let Some(bad) = self.log.first_bad(self.scrubbed + 1, LINKS_PER_TICK) {
+        self.doubtful |= self.log.is_doubtful();
+        let first_bad = |log: &Log| log.first_bad(self.scrubbed + 1, LINKS_PER_TICK);
+        if let Some(bad) = Some(&self.log).filter(|_| self.doubtful).and_then(first_bad) {
             self.quarantine(bad - 1);
             self.log.truncate(bad - 1);
             self.forget_claims(cx);
@@ -146,7 +148,7 @@ impl Replica {
             self.scrubbed = base;
         }
         let every = SCRUB_TICKS + self.log.chain().entries.len() as u64 / SCRUB_ENTRIES;
-        if self.ticks.is_multiple_of(every) {
+        if self.doubtful && self.ticks.is_multiple_of(every) {
             self.scrub(cx);
         }
     }

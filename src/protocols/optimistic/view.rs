@@ -467,6 +467,7 @@ impl Replica {
             });
         }
         cx.note(Note::Installed { epoch: view.epoch, coordinator: view.coordinator, members: view.members.clone() });
+        self.doubtful |= self.log.is_doubtful();
         self.log = log;
         self.disk.durable = self.log.length();
         self.view_length = self.log.length();

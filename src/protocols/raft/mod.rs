@@ -57,13 +57,11 @@ use crate::id::NodeId;
 use crate::machine::{BootError, Context, Input, Inventory, LinkKind, Machine, Role, Status, Views};
 use crate::op::{Request, Tip, WriteKey};
 
-/// A deliberate defect, for tests of the checkers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mutation {
-    /// The leader acknowledges a write when it appends it.
-    AckBeforeCommit,
-    /// The leader answers reads at once, without asking whether it still leads.
-    SkipReadIndex,
+crate::protocols::mutations! {
+    AckBeforeCommit "ack-before-commit"
+        "The leader acknowledges a write when it appends it."
+    SkipReadIndex "skip-read-index"
+        "The leader answers reads at once, without asking whether it still leads."
 }
 
 /// What a replica is told once.
@@ -71,7 +69,6 @@ pub enum Mutation {
 pub struct Config {
     pub options: Options,
     pub group: Group,
-    pub mutation: Option<Mutation>,
 }
 
 /// A message.
@@ -150,7 +147,7 @@ impl Machine for Replica {
                 () => Role::Listening,
             },
             view: self.view(),
-            replica_set: members.clone(),
+            replica_set: self.leader_first(&members),
             synced: self.synced(),
             members,
             tip: self.tip(),
@@ -160,6 +157,8 @@ impl Machine for Replica {
             candidate: self.leader(),
             held: Vec::new(),
             impaired: false,
+            // Its identity was dropped with all that it held.
+            released: self.has_nothing(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a scenario chooses of Raft.
 
+use super::Mutation;
 use crate::time::Duration;
 
 /// How reads are made linearizable.
@@ -35,4 +36,6 @@ pub struct Options {
     pub after_disk_loss: AfterDiskLoss,
     /// Applied entries after which the log is replaced by a snapshot.
     pub snapshot_entries: u64,
+    /// A deliberate defect, for tests of the judges and for demonstrations.
+    pub mutation: Option<Mutation>,
 }

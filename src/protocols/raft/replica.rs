@@ -270,10 +270,22 @@ impl Replica {
         synced
     }
 
+    /// Raft keeps no order of preference: who leads does so until another is asked for.
+    pub(super) fn leader_first(&self, members: &[NodeId]) -> Vec<NodeId> {
+        let leader = self.leader().filter(|leader| members.contains(leader));
+        let others = members.iter().copied().filter(|&node| leader != Some(node));
+        leader.into_iter().chain(others).collect()
+    }
+
     /// Whether this identity votes.
     pub(super) fn is_member(&self) -> bool {
         let is_me = |id: &u64| *id == self.identity.0;
         self.node.is_some() && (self.conf.voters.iter().any(is_me) || self.conf.voters_outgoing.iter().any(is_me))
+    }
+
+    /// Whether it waits for a place with an empty log.
+    pub(super) fn has_nothing(&self) -> bool {
+        self.node.is_some() && !self.is_member() && self.applied == 0
     }
 
     /// Whether it has a configuration, and this identity has no part in it.

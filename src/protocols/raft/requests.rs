@@ -74,7 +74,7 @@ impl Replica {
             for waiting in self.in_hand.desk.applied(command.write()) {
                 cx.reply(waiting, Outcome::Redirect { hint: None });
             }
-        } else if self.config.mutation == Some(Mutation::AckBeforeCommit) {
+        } else if self.config.options.mutation == Some(Mutation::AckBeforeCommit) {
             let answer = self.store.execute(command).answer;
             self.in_hand.desk.applied(command.write());
             self.done(id, answer, cx);
@@ -82,7 +82,7 @@ impl Replica {
     }
 
     fn read(&mut self, read: Read, cx: &mut Cx<'_>) {
-        if self.config.mutation == Some(Mutation::SkipReadIndex) {
+        if self.config.options.mutation == Some(Mutation::SkipReadIndex) {
             return self.answer_read(read, cx);
         }
         let Some(node) = self.node() else { return };

@@ -116,6 +116,19 @@ impl Replica {
         cx.note(Note::SteppedDown { why: "it is not in the group of this epoch" });
     }
 
+    /// Retired, and of neither this epoch nor the one before.
+    pub(super) fn is_newcomer(&self) -> bool {
+        !self.epochs.previous.has(self.me()) && !self.epochs.current.has(self.me())
+    }
+
+    /// The group, the primary of this view first, then in the order in which they become primary.
+    pub(super) fn from_primary(&self) -> Vec<NodeId> {
+        let mut members = self.epochs.current.members.clone();
+        let first = self.view.number % members.len().max(1) as u64;
+        members.rotate_left(first as usize);
+        members
+    }
+
     /// f + 1 of the epoch that replaced it run without it.
     pub(super) fn is_released(&self) -> bool {
         self.started.len() > self.epochs.current.f()

@@ -65,13 +65,11 @@ use crate::machine::{
 };
 use crate::op::{Outcome, Request, Tip, WriteKey};
 
-/// A deliberate defect, to test the judges with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mutation {
-    /// Answer a write once it is ordered, before f others hold it.
-    AckBeforeCommit,
-    /// Take a lost disk for a new one: join at once with an empty log.
-    RecoverWithoutProtocol,
+crate::protocols::mutations! {
+    AckBeforeCommit "ack-before-commit"
+        "The primary answers a write once it is ordered, before f others hold it."
+    RecoverWithoutProtocol "recover-without-protocol"
+        "A replica takes a lost disk for a new one, and joins at once with an empty log."
 }
 
 /// What a replica is told once.
@@ -79,7 +77,6 @@ pub enum Mutation {
 pub struct Config {
     pub options: Options,
     pub group: Group,
-    pub mutation: Option<Mutation>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -330,7 +327,7 @@ impl Machine for Replica {
         let disk = Disk::read(members, log);
         let is_newcomer = !members.contains(&config.group.me);
         let first_start = disk.is_none();
-        let lost = first_start && !is_newcomer && config.mutation != Some(Mutation::RecoverWithoutProtocol);
+        let lost = first_start && !is_newcomer && config.options.mutation != Some(Mutation::RecoverWithoutProtocol);
         let standing = if lost { Standing::Recovering } else { Standing::Normal };
         let disk = disk.unwrap_or_else(|| Disk::fresh(members));
         let fresh = disk.fresh;
@@ -374,7 +371,7 @@ impl Machine for Replica {
                 _ => Role::Listening,
             },
             view: self.view(),
-            replica_set: if part { members.clone() } else { Vec::new() },
+            replica_set: if part { self.from_primary() } else { Vec::new() },
             synced: self.synced(),
             members,
             tip: self.tip(),
@@ -384,6 +381,7 @@ impl Machine for Replica {
             candidate: (self.standing == Standing::Normal).then(|| self.primary()),
             held: Vec::new(),
             impaired: false,
+            released: self.standing == Standing::Retired && (self.is_released() || self.is_newcomer()),
         }
     }
 

@@ -73,7 +73,7 @@ impl Replica {
 
     /// The defect of that name.
     fn acknowledge_early(&self, id: RequestId, command: Command, cx: &mut Cx<'_>) {
-        if self.config.mutation == Some(Mutation::AckBeforeCommit) {
+        if self.config.options.mutation == Some(Mutation::AckBeforeCommit) {
             let answer = self.store.execute(command).answer;
             cx.reply(id, done(answer, self.store.tip(), self.view.ordinal(), 1));
         }

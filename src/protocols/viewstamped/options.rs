@@ -1,5 +1,6 @@
 //! What a scenario chooses of Viewstamped Replication.
 
+use super::Mutation;
 use crate::time::Duration;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -10,4 +11,6 @@ pub struct Options {
     pub heartbeat: Duration,
     /// Operations after which a checkpoint replaces the log.
     pub snapshot_entries: u64,
+    /// A deliberate defect, for tests of the judges and for demonstrations.
+    pub mutation: Option<Mutation>,
 }

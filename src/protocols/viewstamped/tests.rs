@@ -47,8 +47,8 @@ fn describe(message: &Message) -> String {
 
 fn configs(count: u32, snapshot_entries: u64, mutation: Option<Mutation>) -> Vec<Rc<Config>> {
     let (election_timeout, heartbeat) = (Duration::from_secs(3), Duration::from_millis(300));
-    let options = Options { election_timeout, heartbeat, snapshot_entries };
-    let config = |group| Rc::new(Config { options: options.clone(), group, mutation });
+    let options = Options { election_timeout, heartbeat, snapshot_entries, mutation };
+    let config = |group| Rc::new(Config { options: options.clone(), group });
     groups(count).into_iter().map(config).collect()
 }
 
@@ -178,8 +178,9 @@ fn newcomers_replace_everybody_and_the_first_leads() {
         let status = stage.machine(set[0]).map(Machine::status).expect("it runs");
         let mut members = set.clone();
         members.sort_unstable();
-        assert_eq!((&status.replica_set, &status.synced), (&members, &members));
+        assert_eq!((&status.replica_set, &status.members, &status.synced), (&set, &members, &members));
         for gone in stage.nodes().into_iter().filter(|node| !set.contains(node)) {
+            assert!(stage.machine(gone).is_none_or(|gone| gone.status().released), "n{}", gone.0);
             stage.crash(gone);
         }
     }

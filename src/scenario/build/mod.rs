@@ -14,7 +14,7 @@ mod workload;
 
 use super::diagnostics::{Problem, Problems, nearest, quote};
 use super::item::Item;
-use super::{Expectation, Protocol};
+use super::{Expectation, Protocol, copies};
 use crate::id::{DcId, NodeId, ServiceId};
 use crate::time::{Duration, SimTime};
 use crate::workload::{Load, Service};
@@ -61,6 +61,11 @@ pub fn build(root: &Item, problems: &mut Problems) -> Built {
     Built { topology, services, reorganisation, protocols, loads, timeline, failures, expectations }
 }
 
+/// Of two values that contradict each other, the one that a person wrote; the first if both are.
+fn written<'a>(first: &'a Item, second: &'a Item) -> &'a Item {
+    if first.origin.is_written() { first } else { second }
+}
+
 impl Builder<'_> {
     fn add(&mut self, item: &Item, message: impl Into<String>) -> &mut Problem {
         self.problems.add(item.origin, &item.path, message)
@@ -73,11 +78,7 @@ impl Builder<'_> {
             && time >= duration
         {
             // A default is nobody's line: point at the duration instead.
-            let item = if matches!(warmup.origin, super::json::Origin::Default) {
-                self.root.get("duration").unwrap_or(warmup)
-            } else {
-                warmup
-            };
+            let item = if warmup.origin.is_written() { warmup } else { self.root.get("duration").unwrap_or(warmup) };
             self.add(item, format!("the warm-up of {time} leaves nothing of the duration of {duration}"))
                 .expected("`warmup` < `duration`");
         }
@@ -153,6 +154,19 @@ impl Builder<'_> {
             self.unknown(item, "service", &known);
         }
         found.map(ServiceId::from)
+    }
+
+    /// The services of a name, or of a pattern of names.
+    fn services_like(&mut self, item: &Item) -> Vec<ServiceId> {
+        let Some(pattern) = item.as_text().filter(|name| name.contains('*')) else {
+            return self.service(item).into_iter().collect();
+        };
+        let alike = self.services.iter().enumerate().filter(|(_, service)| copies::matches(pattern, &service.name));
+        let alike: Vec<_> = alike.map(|(index, _)| ServiceId::from(index)).collect();
+        if alike.is_empty() && self.names_are_whole("services") {
+            self.add(item, format!("no service is like {}", quote(pattern)));
+        }
+        alike
     }
 
     /// A node by its whole name.

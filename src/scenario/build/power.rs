@@ -1,7 +1,8 @@
 //! Electric power of machines.
 
-use super::super::item::{Form, Item};
 use crate::power::Power;
+use crate::scenario::diagnostics::Problems;
+use crate::scenario::item::{Form, Item};
 
 /// Watts of the named model `two-socket-2017`: the idle and full medians of 98 two-socket servers of 2017-2021.
 const IDLE: f64 = 62.0;
@@ -30,6 +31,27 @@ pub fn of(item: Option<&Item>) -> Power {
         boot: number("boot").unwrap_or(BOOT),
         shutdown: number("shutdown").unwrap_or(deciles[0]),
         sleep: number("sleep").unwrap_or(SLEEP),
+    }
+}
+
+/// A machine that draws less the more it does is a slip of the pen.
+pub fn check(item: Option<&Item>, problems: &mut Problems) {
+    let Some(item) = item else { return };
+    if let (Some(idle), Some(full)) = (item.number("idle"), item.number("full"))
+        && idle > full
+    {
+        let place =
+            item.get("full").filter(|full| full.origin.is_written()).or_else(|| item.get("idle")).unwrap_or(item);
+        let message = format!("{idle} W at no load are more than {full} W at full load");
+        problems.add(place.origin, &place.path, message).expected("`idle` <= `full`");
+    }
+    let watts = item.list("watts");
+    let falls = listed(watts).windows(2).position(|pair| pair[0] > pair[1]);
+    if let (Some(at), 11) = (falls, watts.len())
+        && !watts.iter().any(Item::is_bad)
+    {
+        let message = format!("watts fall between a load of {}0 % and {}0 %", at, at + 1);
+        problems.add(watts[at + 1].origin, &watts[at + 1].path, message).expected("watts that rise with the load");
     }
 }
 

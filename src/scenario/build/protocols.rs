@@ -1,9 +1,10 @@
 //! Protocols and their options.
 
-use super::{Builder, reorganise};
-use crate::protocols::optimistic::{Ack, MergePolicy, Options, ReadLevel};
+use super::{Builder, reorganise, written};
+use crate::protocols::optimistic::{self, Ack, MergePolicy, Options, ReadLevel};
 use crate::protocols::raft::AfterDiskLoss;
 use crate::protocols::{dynamic_voting, lazy_consensus, omnipaxos, raft, static_primary, viewstamped};
+use crate::scenario::fields::protocols::BREAK;
 use crate::scenario::item::Item;
 use crate::scenario::{Kind, Protocol};
 use crate::time::Duration;
@@ -72,13 +73,8 @@ fn optimistic(builder: &mut Builder<'_>, item: &Item) -> Options {
         sync_limit: whole("sync_limit"),
         session_expiry: time("session_expiry"),
         clock_skew_max: time("clock_skew_max"),
+        mutation: item.text(BREAK).and_then(optimistic::Mutation::named),
     }
-}
-
-/// The field a person wrote, of two that contradict each other.
-fn written<'a>(first: &'a Item, second: &'a Item) -> &'a Item {
-    use crate::scenario::json::Origin;
-    if matches!(first.origin, Origin::Default) { second } else { first }
 }
 
 fn suspicion(builder: &mut Builder<'_>, item: &Item) {
@@ -130,6 +126,7 @@ fn raft(builder: &mut Builder<'_>, item: &Item) -> raft::Options {
         reads: if item.text("reads") == Some("lease") { raft::Reads::Lease } else { raft::Reads::ReadIndex },
         after_disk_loss: after_disk_loss(item),
         snapshot_entries: item.whole("snapshot_entries").unwrap_or_default(),
+        mutation: item.text(BREAK).and_then(raft::Mutation::named),
     }
 }
 
@@ -152,6 +149,7 @@ fn omnipaxos(builder: &mut Builder<'_>, item: &Item) -> omnipaxos::Options {
         reads: if item.text("reads") == Some("leader") { omnipaxos::Reads::Leader } else { omnipaxos::Reads::Log },
         after_disk_loss: after_disk_loss(item),
         snapshot_entries: item.whole("snapshot_entries").unwrap_or_default(),
+        mutation: item.text(BREAK).and_then(omnipaxos::Mutation::named),
     }
 }
 
@@ -162,6 +160,7 @@ fn viewstamped(builder: &mut Builder<'_>, item: &Item) -> viewstamped::Options {
         election_timeout,
         heartbeat: item.time("heartbeat").unwrap_or_default(),
         snapshot_entries: item.whole("snapshot_entries").unwrap_or_default(),
+        mutation: item.text(BREAK).and_then(viewstamped::Mutation::named),
     }
 }
 
@@ -171,6 +170,7 @@ fn lazy_consensus(builder: &mut Builder<'_>, item: &Item) -> lazy_consensus::Opt
         heartbeat: item.time("heartbeat").unwrap_or_default(),
         suspect_after: item.time("suspect_after").unwrap_or_default(),
         snapshot_entries: item.whole("snapshot_entries").unwrap_or_default(),
+        mutation: item.text(BREAK).and_then(lazy_consensus::Mutation::named),
     }
 }
 
@@ -182,6 +182,7 @@ fn dynamic_voting(builder: &mut Builder<'_>, item: &Item) -> dynamic_voting::Opt
         stable_after: item.time("stable_after").unwrap_or_default(),
         view_deadline: item.time("view_deadline").unwrap_or_default(),
         snapshot_entries: item.whole("snapshot_entries").unwrap_or_default(),
+        mutation: item.text(BREAK).and_then(dynamic_voting::Mutation::named),
     }
 }
 

@@ -1,12 +1,11 @@
 //! What agents do, and the directory of what there is.
 
-use super::{Builder, placement};
+use super::{Builder, placement, written};
 use crate::hash;
 use crate::id::NodeId;
 use crate::reorg::{self, Constraints, Machine, Map, Policy, Site};
 use crate::scenario::diagnostics::quote;
 use crate::scenario::item::Item;
-use crate::scenario::json::Origin;
 use crate::time::Duration;
 use crate::world::topology::Topology;
 
@@ -167,11 +166,6 @@ fn next_degree(builder: &mut Builder<'_>, of: &Layers<'_>) {
     }
 }
 
-/// Of two that contradict each other, the one that a person wrote.
-fn written<'a>(first: &'a Item, second: &'a Item) -> &'a Item {
-    if matches!(first.origin, Origin::Default) { second } else { first }
-}
-
 fn pool(builder: &mut Builder<'_>, item: &Item) -> usize {
     let topology = &builder.topology;
     let Some(pool) = item.whole("pool").map(|pool| pool as usize) else {
@@ -190,7 +184,23 @@ fn pool(builder: &mut Builder<'_>, item: &Item) -> usize {
     pool
 }
 
-fn map(builder: &Builder<'_>, pool: usize) -> Option<Map> {
+/// What a watt at each data center counts for: its carbon intensity relative to the mean, or 1 where none is known.
+fn weights(builder: &mut Builder<'_>) -> Vec<f64> {
+    let items = builder.root.get("topology").map_or(&[][..], |topology| topology.list("data_centers"));
+    let known: Vec<_> = items.iter().filter_map(|item| item.number("carbon")).collect();
+    let written = items.iter().find_map(|item| item.get("carbon"));
+    let (Some(written), mean) = (written, known.iter().sum::<f64>() / known.len() as f64) else {
+        return vec![1.0; items.len()];
+    };
+    if let Some(without) = items.iter().find(|item| item.get("carbon").is_none()) {
+        let name = quote(without.text("id").unwrap_or_default());
+        builder.add(written, format!("{name} has no `carbon`: watts here and there cannot be compared"));
+    }
+    items.iter().map(|item| item.number("carbon").map_or(1.0, |carbon| carbon / mean)).collect()
+}
+
+fn map(builder: &mut Builder<'_>, pool: usize) -> Option<Map> {
+    let weights = weights(builder);
     let topology = &builder.topology;
     let machine = |node: &crate::world::topology::Node| {
         let power = node.power.clone()?;
@@ -198,13 +208,13 @@ fn map(builder: &Builder<'_>, pool: usize) -> Option<Map> {
     };
     let mut zones: Vec<&str> = Vec::new();
     let mut sites = Vec::new();
-    for site in &topology.data_centers {
+    for (site, weight) in topology.data_centers.iter().zip(weights) {
         let known = zones.iter().position(|zone| *zone == site.zone);
         let zone = known.unwrap_or_else(|| {
             zones.push(&site.zone);
             zones.len() - 1
         });
-        sites.push(Site { zone: zone as u32, nodes: site.nodes.clone(), pue: site.pue, weight: 1.0 });
+        sites.push(Site { zone: zone as u32, nodes: site.nodes.clone(), pue: site.pue, weight });
     }
     let items = builder.root.list("services");
     Some(Map {

@@ -76,7 +76,7 @@ fn machines(builder: &mut Builder<'_>, item: &Item) -> Action {
 }
 
 fn is_default(item: &Item) -> bool {
-    matches!(item.origin, crate::scenario::json::Origin::Default)
+    !item.origin.is_written()
 }
 
 fn degrade(builder: &mut Builder<'_>, item: &Item) -> Option<Action> {
@@ -101,7 +101,10 @@ fn disk(item: &Item) -> Disk {
 /// Adds a change of load to the loads it concerns.
 fn surge(builder: &mut Builder<'_>, item: &Item, at: SimTime, lasts: Option<Duration>, loads: &mut [Load]) {
     let Some(name) = item.get("service") else { return };
-    let Some(service) = builder.service(name) else { return };
+    let services = builder.services_like(name);
+    if services.is_empty() {
+        return;
+    }
     let ramp = item.time("ramp").unwrap_or_default();
     if let (Some(lasts), Some(field)) = (lasts, item.get("ramp"))
         && ramp > lasts
@@ -111,7 +114,7 @@ fn surge(builder: &mut Builder<'_>, item: &Item, at: SimTime, lasts: Option<Dura
     let factor = item.number("factor").unwrap_or(1.0);
     let named = item.get("from").map(|list| builder.data_centers(list.items()));
     let mut asked: Vec<DcId> = Vec::new();
-    for load in loads.iter_mut().filter(|load| load.service == service) {
+    for load in loads.iter_mut().filter(|load| services.contains(&load.service)) {
         let concerned = |place: &DcId| named.as_ref().is_none_or(|named| named.contains(place));
         let from: Vec<_> = load.from.iter().copied().filter(concerned).collect();
         asked.extend(&from);
@@ -127,7 +130,7 @@ fn surge(builder: &mut Builder<'_>, item: &Item, at: SimTime, lasts: Option<Dura
         let place = quote(&builder.topology.data_centers[place.index()].name);
         let field = item.get("from").unwrap_or(item);
         builder.add(field, format!("no load on {} comes from {place}", quote(name.as_text().unwrap_or_default())));
-    } else if !loads.iter().any(|load| load.service == service) {
+    } else if !loads.iter().any(|load| services.contains(&load.service)) {
         let message = format!("there is no load on {}", quote(name.as_text().unwrap_or_default()));
         builder.add(name, message);
     }

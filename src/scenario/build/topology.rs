@@ -10,20 +10,19 @@ use crate::time::Duration;
 use crate::world::regions;
 use crate::world::topology::{DataCenter, Node, Path, Topology};
 
-/// How long a machine takes to shut down (judgement).
-const SHUTDOWN: Duration = Duration::from_secs(30);
-
 /// Nodes of a scenario, at most.
 const MOST_NODES: usize = 10_000;
 
 /// A data center's region, if it has one, while the topology is built.
 type Regions = Vec<Option<String>>;
 
-pub fn build(root: &Item, problems: &mut Problems) -> Topology {
+pub fn build<'a>(root: &'a Item, problems: &'a mut Problems) -> Topology {
     let empty = Topology { data_centers: Vec::new(), nodes: Vec::new(), paths: Vec::new(), overrides: BTreeMap::new() };
     let Some(item) = root.get("topology") else { return empty };
     let measured = reorganise::whole(root).is_some();
-    let mut work = Work { topology: empty, regions: Vec::new(), measured, problems };
+    let classes = BTreeMap::new();
+    let mut work = Work { topology: empty, classes, regions: Vec::new(), measured, problems };
+    work.kinds(item);
     work.sites(item);
     work.paths(item);
     work.links(item.list("links"));
@@ -32,13 +31,42 @@ pub fn build(root: &Item, problems: &mut Problems) -> Topology {
 
 struct Work<'a> {
     topology: Topology,
+    /// Kinds of machines, by name.
+    classes: BTreeMap<&'a str, &'a Item>,
     regions: Regions,
     /// Energy is measured.
     measured: bool,
     problems: &'a mut Problems,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    /// Checks powers wherever they stand, and takes down classes.
+    fn kinds(&mut self, item: &'a Item) {
+        let classes = item.list("node_classes");
+        for class in classes {
+            let Some((id, name)) = class.get("id").and_then(|id| Some((id, id.as_text()?))) else { continue };
+            if self.classes.insert(name, class).is_some() {
+                self.problems.add(id.origin, &id.path, format!("the node class {} is repeated", quote(name)));
+            }
+        }
+        let own = item.list("data_centers").iter().flat_map(|site| site.list("nodes"));
+        for node in item.get("node").into_iter().chain(classes).chain(own.clone()) {
+            power::check(node.get("power"), self.problems);
+        }
+        for class in own.filter_map(|node| node.get("class")) {
+            let Some(name) = class.as_text().filter(|name| !self.classes.contains_key(name)) else { continue };
+            let problem = self.problems.add(class.origin, &class.path, format!("unknown node class {}", quote(name)));
+            match nearest(name, self.classes.keys().copied()) {
+                Some(near) => problem.help(format!("did you mean {}?", quote(near))),
+                None => problem.help("`topology.node_classes` lists them"),
+            };
+        }
+    }
+
+    fn class(&self, node: &Item) -> Option<&'a Item> {
+        self.classes.get(node.text("class")?).copied()
+    }
+
     fn sites(&mut self, item: &Item) {
         let mut seen = BTreeSet::new();
         for site in item.list("data_centers") {
@@ -56,7 +84,7 @@ impl Work<'_> {
                 latitude,
                 longitude,
                 nodes: (first..self.topology.nodes.len()).map(NodeId::from).collect(),
-                pue: 1.0,
+                pue: site.number("pue").unwrap_or(1.0),
             });
             self.regions.push(site.text("region").map(str::to_owned));
         }
@@ -86,18 +114,23 @@ impl Work<'_> {
     fn nodes(&mut self, site: &Item, name: &str, common: Option<&Item>) {
         let data_center = DcId::from(self.topology.data_centers.len());
         let special = site.list("nodes");
-        let count = site.whole("nodes").map_or(special.len(), |count| count as usize);
+        let times = |item: &Item| item.whole("count").unwrap_or(1) as usize;
+        let count = site.whole("nodes").map_or(special.iter().map(times).sum(), |count| count as usize);
         if self.topology.nodes.len() + count > MOST_NODES {
             let place = site.get("nodes").unwrap_or(site);
             self.problems.add(place.origin, &place.path, format!("more than {MOST_NODES} nodes in all"));
             return;
         }
+        let mut own = special.iter().flat_map(|item| std::iter::repeat_n(item, times(item)));
         for index in 0..count {
-            let own = special.get(index);
-            let item = |field: &str| own.filter(|own| own.get(field).is_some()).or(common);
+            let own = own.next();
+            // The first that says it counts.
+            let layers = [own, own.and_then(|own| self.class(own)), common];
+            let item = |field: &str| layers.into_iter().flatten().find(|layer| layer.get(field).is_some());
             let number = |field: &str| item(field).and_then(|item| item.number(field));
             let whole = |field: &str| item(field).and_then(|item| item.whole(field));
             let time = |field: &str| item(field).and_then(|item| item.time(field)).unwrap_or_default();
+            let power = item("power").and_then(|item| item.get("power"));
             self.topology.nodes.push(Node {
                 name: format!("{name}/{index}"),
                 data_center,
@@ -106,8 +139,8 @@ impl Work<'_> {
                 queue: whole("queue").and_then(|queue| u32::try_from(queue).ok()).unwrap_or(0),
                 fsync: time("fsync"),
                 boot: time("boot"),
-                shutdown: SHUTDOWN,
-                power: self.measured.then(|| power::of(item("power"))),
+                shutdown: time("shutdown"),
+                power: self.measured.then(|| power::of(power)),
                 exponential_service: common.and_then(|item| item.text("service_time")) == Some("exponential"),
                 message_cost: time("message_cost"),
             });

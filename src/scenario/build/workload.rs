@@ -2,7 +2,7 @@
 
 use super::Builder;
 use crate::id::DcId;
-use crate::scenario::item::Item;
+use crate::scenario::item::{Form, Item};
 use crate::time::SimTime;
 use crate::workload::{Application, Load, Profile};
 
@@ -17,6 +17,7 @@ fn load(builder: &mut Builder<'_>, item: &Item) -> Option<Load> {
         Some(list) => builder.data_centers(list.items()),
         None => (0..builder.topology.data_centers.len()).map(DcId::from).collect(),
     };
+    let weights = weights(builder, item, from.len());
     shares(builder, item, service.map(|service| builder.services[service.index()].application));
     let profile = item.get("profile").map_or(Profile::Constant, |profile| self::profile(builder, profile));
     let (number, time) = (|field| item.number(field).unwrap_or(0.0), |field| item.time(field).unwrap_or_default());
@@ -25,6 +26,8 @@ fn load(builder: &mut Builder<'_>, item: &Item) -> Option<Load> {
         service: service?,
         from,
         rate: number("rate"),
+        weights,
+        reads_nearest: item.text("read_from") == Some("nearest"),
         reads: number("reads"),
         appends: number("appends"),
         swaps: number("swaps"),
@@ -37,6 +40,25 @@ fn load(builder: &mut Builder<'_>, item: &Item) -> Option<Load> {
         profile,
         surges: Vec::new(),
     })
+}
+
+/// One for each place that is named, or none.
+fn weights(builder: &mut Builder<'_>, item: &Item, places: usize) -> Vec<f64> {
+    let Some(field) = item.get("weights") else { return Vec::new() };
+    let numbers = field.items().iter().map(|item| if let Form::Number(number) = item.form { number } else { 0.0 });
+    let weights: Vec<f64> = numbers.collect();
+    let named = item.get("from").map_or(places, |from| from.items().len());
+    if weights.len() != named && !field.is_bad() && item.get("from").is_none_or(|from| !from.is_bad()) {
+        builder
+            .add(field, format!("{} weights for {named} places", weights.len()))
+            .expected("a weight for each place of `from`, or for each data center");
+    } else if !weights.is_empty()
+        && weights.iter().all(|&weight| weight == 0.0)
+        && !field.items().iter().any(Item::is_bad)
+    {
+        builder.add(field, "nobody asks anything: all weights are 0");
+    }
+    weights
 }
 
 fn shares(builder: &mut Builder<'_>, item: &Item, application: Option<Application>) {
@@ -61,7 +83,7 @@ fn profile(builder: &mut Builder<'_>, item: &Item) -> Profile {
             let mut hours = [0.0; 24];
             let list = item.list("hours");
             for (hour, factor) in hours.iter_mut().zip(list) {
-                if let crate::scenario::item::Form::Number(number) = factor.form {
+                if let Form::Number(number) = factor.form {
                     *hour = number;
                 }
             }
@@ -72,7 +94,13 @@ fn profile(builder: &mut Builder<'_>, item: &Item) -> Profile {
                 builder.add(place, format!("the mean of the factors is {mean}")).expected("a mean of 1, to 0.001");
             }
             let shifted = item.flag("shifted").unwrap_or(true);
-            Profile::Diurnal { period: time("period"), hours, shifted, start: time("start") }
+            Profile::Diurnal {
+                period: time("period"),
+                hours,
+                shifted,
+                start: time("start"),
+                weekend: item.number("weekend").unwrap_or(1.0),
+            }
         }
         "flash-crowd" => Profile::FlashCrowd {
             at: item.get("at").and_then(|at| builder.instant(at)).unwrap_or(SimTime::ZERO),

@@ -1,19 +1,20 @@
 //! Fields of `workload` and `expect`.
 
 use super::{ANY, Choice, DATA_CENTER, Grade, POSITIVE, PROBABILITY, Record, SERVICE, Shape, TIME, TIME_OR_ZERO};
-use super::{derived, graded, may, need, plain};
+use super::{derived, graded, implied, may, need, plain};
 
 pub const WORKLOAD: Shape = Shape::List { of: &Shape::Object(&LOAD), from: 1, to: 10_000 };
 pub const EXPECTATIONS: Shape = Shape::List { of: &Shape::Object(&EXPECTATION), from: 0, to: ANY };
 
 const TWITTER: &str = "Yang et al. 2020, Twitter caches";
+const WEIGHT: Shape = Shape::Number { from: 0.0, to: 1e6, open: false };
 const COUNT: Shape = Shape::Whole { from: 1, to: 100_000_000 };
 
 static LOAD: Record = Record {
     name: "load",
     says: "Users of one service.",
     parts: &[&[
-        need("service", SERVICE, "The service they ask."),
+        need("service", SERVICE, "The service they ask; with `*` for any letters, each service that is like it."),
         derived(
             "from",
             Shape::List { of: &DATA_CENTER, from: 1, to: 1_000 },
@@ -21,6 +22,23 @@ static LOAD: Record = Record {
             "Places they live at. A disaster at a data center leaves its users.",
         ),
         need("rate", Shape::Rate, "Requests of each place, at factor 1."),
+        may(
+            "weights",
+            Shape::List { of: &WEIGHT, from: 1, to: 1_000 },
+            "all places alike",
+            "For each place of `from`, in that order: what `rate` is multiplied by there.",
+        ),
+        implied(
+            "read_from",
+            Shape::OneOf(&[
+                ("primary", "the primary first, like writes"),
+                ("nearest", "the nearest replica first, whoever leads; for protocols whose replicas answer reads"),
+            ]),
+            "\"primary\"",
+            "Which replica a read is sent to first.",
+            Grade::None,
+            "choice of this format",
+        ),
         graded("reads", PROBABILITY, "0.87", "Share of requests that read.", Grade::A, TWITTER),
         graded("appends", PROBABILITY, "0", "Of the writes of `kv`: the share that append.", Grade::J, "judgement"),
         graded(
@@ -102,7 +120,18 @@ static DIURNAL: Record = Record {
             Grade::J,
             "assumption",
         ),
-        plain("start", TIME_OR_ZERO, "\"0s\"", "Time of the day, at longitude 0, when the run starts."),
+        plain(
+            "start",
+            TIME_OR_ZERO,
+            "\"0s\"",
+            "Time since the midnight of a Monday, at longitude 0, when the run starts.",
+        ),
+        may(
+            "weekend",
+            Shape::Number { from: 0.0, to: 24.0, open: false },
+            "every day is alike",
+            "Factor of the sixth and the seventh day of each week, Saturday and Sunday; measured 0.65.",
+        ),
     ]],
     choice: None,
 };

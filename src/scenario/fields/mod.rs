@@ -103,6 +103,8 @@ pub enum Default {
     Absent(&'static str),
     /// This JSON is filled in.
     Json(&'static str),
+    /// This JSON holds, but is not filled in, so that what is older than the field resolves as it did before.
+    Implied(&'static str),
     /// A value that depends on the rest of the scenario is filled in; the text says which.
     Derived(&'static str),
 }
@@ -173,6 +175,18 @@ pub const fn graded(
     Field { name, shape, default: Default::Json(json), says, source, grade }
 }
 
+/// A field with a default that holds without being filled in.
+pub const fn implied(
+    name: &'static str,
+    shape: Shape,
+    json: &'static str,
+    says: &'static str,
+    grade: Grade,
+    source: &'static str,
+) -> Field {
+    Field { name, shape, default: Default::Implied(json), says, source, grade }
+}
+
 pub const PROBABILITY: Shape = Shape::Number { from: 0.0, to: 1.0, open: false };
 pub const POSITIVE: Shape = Shape::Number { from: 0.0, to: 1e9, open: true };
 pub const TIME: Shape = Shape::Time { zero: false };
@@ -185,6 +199,20 @@ pub const SERVICE: Shape = Shape::Known("service");
 pub const ANY: usize = usize::MAX;
 
 const SOURCES: Shape = Shape::List { of: &Shape::Text, from: 0, to: ANY };
+
+const CHECKS: Shape = Shape::List {
+    of: &Shape::OneOf(&[
+        (
+            "linearizability",
+            "the history is linearizable, where the protocol promises it; every operation is kept in memory",
+        ),
+        ("accounts", "one history revokes no acknowledged write, and elsewhere the client of a revoked one is told"),
+        ("succession", "who is taken into a view, when a change goes on without a member, what a merge goes on from"),
+        ("rest", "long after the last fault nobody is left out of the view, and none is installed"),
+    ]),
+    from: 1,
+    to: ANY,
+};
 
 /// A whole scenario.
 pub static SCENARIO: Record = Record {
@@ -230,6 +258,7 @@ pub static SCENARIO: Record = Record {
         ),
         plain("timeline", timeline::TIMELINE, "[]", "What happens when. It may be unsorted."),
         plain("failures", timeline::FAILURES, "[]", "Failures at random, beside the timeline."),
+        may("checks", CHECKS, "none", "Checks beyond those that every run is judged by."),
         plain("expect", load::EXPECTATIONS, "[]", "What the results must show; a run that does not exits with 1."),
     ]],
     choice: None,

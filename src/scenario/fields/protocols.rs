@@ -1,7 +1,8 @@
 //! Fields of `protocols`, by kind.
 
 use super::reorganise::OWN;
-use super::{Field, Grade, Record, Shape, TIME, derived, graded, need};
+use super::{Field, Grade, Record, Shape, TIME, derived, graded, may, need};
+use crate::protocols::{dynamic_voting, lazy_consensus, omnipaxos, optimistic, raft, viewstamped};
 
 pub const KINDS: &[&Record] =
     &[&OPTIMISTIC, &RAFT, &OMNIPAXOS, &VIEWSTAMPED, &STATIC_PRIMARY, &LAZY_CONSENSUS, &DYNAMIC_VOTING];
@@ -19,6 +20,31 @@ pub fn source(kind: &str) -> &'static str {
         "dynamic-voting" => "Jajodia and Mutchler 1990, doi 10.1145/78922.78926",
         _ => "textbook",
     }
+}
+
+/// The option that gives a protocol a deliberate defect.
+pub const BREAK: &str = "break";
+
+/// Deliberate defects: (name, what it does).
+pub type Defects = &'static [(&'static str, &'static str)];
+
+/// Those that a kind of protocol may be given.
+pub fn defects(kind: &str) -> Defects {
+    let record = KINDS.iter().find(|record| record.name == kind);
+    let shape = record.and_then(|record| record.fields().find(|field| field.name == BREAK)).map(|field| &field.shape);
+    match shape {
+        Some(Shape::OneOf(defects)) => defects,
+        _ => &[],
+    }
+}
+
+const fn breakable(defects: Defects) -> Field {
+    may(
+        BREAK,
+        Shape::OneOf(defects),
+        "the protocol as it is meant",
+        "A deliberate defect, for tests of the judges and for demonstrations.",
+    )
 }
 
 const TUNED: &str = "starting constant of this project, to be tuned by experiment";
@@ -109,7 +135,7 @@ const OPTIMISTIC_LIMITS: &[Field] = &[
 static OPTIMISTIC: Record = Record {
     name: "optimistic",
     says: "Optimistic primary-backup: serves with whoever is there, and merges afterwards.",
-    parts: &[OPTIMISTIC_TIMES, OPTIMISTIC_POLICIES, OPTIMISTIC_LIMITS, &[OWN]],
+    parts: &[OPTIMISTIC_TIMES, OPTIMISTIC_POLICIES, OPTIMISTIC_LIMITS, &[breakable(optimistic::Mutation::NAMES), OWN]],
     choice: None,
 };
 
@@ -183,6 +209,7 @@ static RAFT: Record = Record {
             ),
             AFTER_DISK_LOSS,
             SNAPSHOT,
+            breakable(raft::Mutation::NAMES),
         ],
         &[OWN],
     ],
@@ -212,6 +239,7 @@ static OMNIPAXOS: Record = Record {
             ),
             AFTER_DISK_LOSS,
             SNAPSHOT,
+            breakable(omnipaxos::Mutation::NAMES),
         ],
         &[OWN],
     ],
@@ -225,6 +253,7 @@ static VIEWSTAMPED: Record = Record {
             suited("election_timeout", "\"3s\"", "Silence of the primary after which a backup starts a view change."),
             suited("heartbeat", "\"300ms\"", "An idle primary sends its commit number this often."),
             SNAPSHOT,
+            breakable(viewstamped::Mutation::NAMES),
         ],
         &[OWN],
     ],
@@ -247,6 +276,7 @@ static LAZY_CONSENSUS: Record = Record {
             suited("heartbeat", "\"500ms\"", "Between two heartbeats of the failure detector."),
             suited("suspect_after", "\"3s\"", "Silence after which a process is suspected."),
             SNAPSHOT,
+            breakable(lazy_consensus::Mutation::NAMES),
         ],
         &[OWN],
     ],
@@ -262,6 +292,7 @@ static DYNAMIC_VOTING: Record = Record {
             suited("stable_after", "\"600ms\"", "How long a wish for another view must last before it is proposed."),
             suited("view_deadline", "\"800ms\"", "For a view change, plus the largest round trip."),
             SNAPSHOT,
+            breakable(dynamic_voting::Mutation::NAMES),
         ],
         &[OWN],
     ],

@@ -9,6 +9,12 @@ static SERVICE: Record = Record {
     says: "Something replicated.",
     parts: &[&[
         need("id", Shape::Name("service"), "Its name."),
+        may(
+            "copies",
+            Shape::Whole { from: 1, to: 10_000 },
+            "one service, named `id`",
+            "So many services that are alike: `id-0`, `id-1` and so on, with zeros in front so that all are as long.",
+        ),
         need(
             "application",
             Shape::OneOf(&[

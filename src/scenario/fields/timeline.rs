@@ -218,7 +218,11 @@ static LOAD: Record = Record {
         AT,
         FOR,
         &[
-            need("service", SERVICE, "The service that is asked."),
+            need(
+                "service",
+                SERVICE,
+                "The service that is asked; with `*` for any letters, each service that is like it.",
+            ),
             derived(
                 "from",
                 Shape::List { of: &DATA_CENTER, from: 1, to: 1_000 },

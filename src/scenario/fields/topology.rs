@@ -1,8 +1,8 @@
 //! Fields of `topology`.
 
 use super::{
-    ANY, Choice, DATA_CENTER, Grade, PROBABILITY, Record, SITE, Shape, TIME, TIME_OR_ZERO, derived, graded, may, need,
-    plain,
+    ANY, Choice, DATA_CENTER, Field, Grade, PROBABILITY, Record, SITE, Shape, TIME, TIME_OR_ZERO, derived, graded,
+    implied, may, need, plain,
 };
 
 pub static TOPOLOGY: Record = Record {
@@ -21,7 +21,13 @@ pub static TOPOLOGY: Record = Record {
             "[]",
             "Links that differ from `network`.",
         ),
-        plain("node", Shape::Object(&NODE), "{}", "Every machine, except where a node says otherwise."),
+        plain("node", Shape::Object(&NODE), "{}", "Every machine, except where its class or a node says otherwise."),
+        may(
+            "node_classes",
+            Shape::List { of: &Shape::Object(&CLASS), from: 0, to: 1_000 },
+            "all machines are like `node`",
+            "Kinds of machines that `nodes` of data centers may name.",
+        ),
     ]],
     choice: None,
 };
@@ -45,7 +51,22 @@ static DATA_CENTER_RECORD: Record = Record {
                 Shape::Whole { from: 1, to: 10_000 },
                 Shape::List { of: &Shape::Object(&NODE_ITEM), from: 1, to: 10_000 },
             ]),
-            "How many machines, or a list with what is special about each.",
+            "How many machines, or a list with what is special about each, or about several.",
+        ),
+        implied(
+            "pue",
+            Shape::Number { from: 1.0, to: 10.0, open: false },
+            "1.15",
+            "Power usage effectiveness: watts that the site draws for each watt of its machines.",
+            Grade::A,
+            "hyperscale: AWS 2024 median 1.185, Google 1.095, Azure 2023 1.16; industry mean 1.58",
+        ),
+        may(
+            "carbon",
+            Shape::Number { from: 0.0, to: 10_000.0, open: true },
+            "a watt counts alike everywhere",
+            "Grams of CO2 a kWh causes here. If all data centers have it, reorganisation weighs watts by it, relative \
+             to the mean.",
         ),
     ]],
     choice: Some(Choice { of: &["region", "location"], required: true }),
@@ -61,18 +82,92 @@ static LOCATION: Record = Record {
     choice: None,
 };
 
-const AS_ALL: &str = "as in `topology.node`";
+const AS_ALL: &str = "as in the class, or else as in `topology.node`";
+
+/// What may differ from machine to machine.
+const SPECIAL: &[Field] = &[
+    may("capacity", Shape::Rate, AS_ALL, "Client operations that it executes."),
+    may("queue", QUEUE, AS_ALL, "Requests that may wait; one more is refused."),
+    may("fsync", TIME_OR_ZERO, AS_ALL, "Time until a write is durable."),
+    may("boot", TIME_OR_ZERO, AS_ALL, "Time from power on until the process runs."),
+    may("shutdown", TIME_OR_ZERO, AS_ALL, "Time from being told to sleep until it sleeps."),
+    may("power", POWER, AS_ALL, "Model of electric power."),
+];
 
 static NODE_ITEM: Record = Record {
     name: "node-item",
-    says: "One machine of a data center.",
-    parts: &[&[
-        may("rack", Shape::Name("rack"), "no rack", "Machines of one rack may fail together."),
-        may("capacity", Shape::Rate, AS_ALL, "Client operations that it executes."),
-        may("queue", QUEUE, AS_ALL, "Requests that may wait; one more is refused."),
-        may("fsync", TIME_OR_ZERO, AS_ALL, "Time until a write is durable."),
-        may("boot", TIME_OR_ZERO, AS_ALL, "Time from power on until the process runs."),
-    ]],
+    says: "One machine of a data center, or several that are alike.",
+    parts: &[
+        &[
+            implied(
+                "count",
+                Shape::Whole { from: 1, to: 10_000 },
+                "1",
+                "How many machines are like this.",
+                Grade::None,
+                CHOICE,
+            ),
+            may("class", Shape::Known("node class"), "no class", "The entry of `topology.node_classes` it is like."),
+            may("rack", Shape::Name("rack"), "no rack", "Machines of one rack may fail together."),
+        ],
+        SPECIAL,
+    ],
+    choice: None,
+};
+
+const CHOICE: &str = "choice of this format";
+
+static CLASS: Record = Record {
+    name: "node-class",
+    says: "A kind of machine.",
+    parts: &[&[need("id", Shape::Name("node class"), "Its name.")], SPECIAL],
+    choice: None,
+};
+
+const POWER: Shape = Shape::Either(&[
+    Shape::OneOf(&[("two-socket-2017", "idle 62 W, full 419 W, piecewise linear over SPECpower deciles")]),
+    Shape::Tagged { tag: "shape", variants: &[&MEASURED, &LINEAR, &FAN, &DECILES] },
+]);
+
+const WATTS: Shape = Shape::Number { from: 0.0, to: 1e6, open: false };
+
+const ENDS: &[Field] = &[
+    graded("idle", WATTS, "62", "Watts at no load.", Grade::A, TWO_SOCKETS),
+    graded("full", WATTS, "419", "Watts at full load.", Grade::A, TWO_SOCKETS),
+];
+
+const TWO_SOCKETS: &str = "SPECpower_ssj2008: median of 98 two-socket servers of 2017-2021";
+
+const ASIDE: &[Field] = &[
+    graded("boot", WATTS, "200", "Watts while it boots.", Grade::A, "Gandhi et al. 2012"),
+    may("shutdown", WATTS, "as at no load", "Watts while it shuts down."),
+    graded("sleep", WATTS, "5", "Watts asleep: its management controller listens.", Grade::J, "judgement"),
+];
+
+static MEASURED: Record = Record {
+    name: "measured",
+    says: "Piecewise linear between tenths of the load, as two two-socket servers measured in SPECpower_ssj2008.",
+    parts: &[ENDS, ASIDE],
+    choice: None,
+};
+
+static LINEAR: Record =
+    Record { name: "linear", says: "Linear between no load and full load.", parts: &[ENDS, ASIDE], choice: None };
+
+static FAN: Record = Record {
+    name: "fan-2007",
+    says: "2u - u^1.4 of the way from no load to full load (Fan et al. 2007), linear between tenths.",
+    parts: &[ENDS, ASIDE],
+    choice: None,
+};
+
+static DECILES: Record = Record {
+    name: "deciles",
+    says: "Measurements of your own, linear between them.",
+    parts: &[
+        &[need("watts", Shape::List { of: &WATTS, from: 11, to: 11 }, "Watts at a load of 0, 0.1 and so on up to 1.")],
+        ASIDE,
+    ],
     choice: None,
 };
 
@@ -107,13 +202,21 @@ static NODE: Record = Record {
             Grade::A,
             "Gandhi et al. 2012",
         ),
+        implied(
+            "shutdown",
+            TIME_OR_ZERO,
+            "\"30s\"",
+            "Time from being told to sleep until it sleeps.",
+            Grade::J,
+            "judgement",
+        ),
         graded(
             "power",
-            Shape::OneOf(&[("two-socket-2017", "idle 62 W, full 419 W, piecewise linear over SPECpower deciles")]),
+            POWER,
             "\"two-socket-2017\"",
-            "Model of electric power.",
+            "Model of electric power. Energy is measured in scenarios that have `reorganise`.",
             Grade::A,
-            "SPECpower_ssj2008: median of 98 two-socket servers of 2017-2021",
+            TWO_SOCKETS,
         ),
         plain(
             "service_time",

@@ -16,7 +16,8 @@ impl Clients {
         let slot = &mut self.slots[index as usize];
         let servers = &self.tables[slot.table as usize].servers;
         let followed = hint.and_then(|hint| servers.follow(hint, &mut slot.round, now));
-        let next = followed.or_else(|| servers.next(&slot.round, now));
+        let nearest = slot.op.is_read() && self.loads[slot.load as usize].reads_nearest;
+        let next = followed.or_else(|| servers.next(&slot.round, nearest, now));
         match next {
             Some(server) if slot.attempt < u16::MAX => self.send(now, index, server, out),
             _ => self.back_off(now, index, out),
@@ -89,14 +90,22 @@ impl Clients {
         Some(table.servers.add(node, *round_trip))
     }
 
-    /// A server does not cover what the session has seen: the client notes it, and asks the same server
-    /// again without the token.
+    /// A server does not cover what the session has seen. If it was asked because it is near, the primary is asked
+    /// instead; else the client notes it, and asks the same server again without the token.
     pub(super) fn regress(&mut self, now: SimTime, index: u32, attempt: u16, server: u16, out: &mut Vec<Act>) {
         if !self.resolve(index, attempt) {
             return;
         }
         let slot = &self.slots[index as usize];
-        let node = self.tables[slot.table as usize].servers.node(server);
+        let servers = &self.tables[slot.table as usize].servers;
+        if slot.op.is_read()
+            && self.loads[slot.load as usize].reads_nearest
+            && let Some(primary) = servers.ahead_of(server, &slot.round, now)
+        {
+            self.try_next(now, index, Some(primary), out);
+            return;
+        }
+        let node = servers.node(server);
         out.push(Act::Event(self.event(now, slot, What::Regressed { server: node })));
         let slot = &mut self.slots[index as usize];
         self.sessions[slot.client.index()].drop_token(slot.carried);

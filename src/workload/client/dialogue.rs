@@ -27,6 +27,8 @@ fn load(deadline: Duration) -> Load {
         service: ServiceId(0),
         from: vec![DcId(0)],
         rate: 1.0,
+        weights: vec![],
+        reads_nearest: false,
         reads: 0.0,
         appends: 0.0,
         swaps: 0.0,
@@ -53,6 +55,7 @@ impl Story {
             loads: vec![load(deadline)],
             longitudes: vec![0.0],
             round_trips: vec![[30, 10, 20, 5].map(Duration::from_millis).to_vec()],
+            doors: vec![],
             start: SimTime::ZERO,
             end: SimTime::ZERO,
         };
@@ -78,6 +81,18 @@ impl Story {
                 let retry = self.wakes.iter().find(|(_, wake)| matches!(wake, Wake::Retry { .. }));
                 let (&(at, _), _) = retry.expect("a backoff");
                 return self.pass(at);
+            }
+            ["read", "the", "nearest"] => {
+                self.clients.loads[0].reads_nearest = true;
+                return;
+            }
+            ["door", door] => {
+                let round_trip = self.clients.round_trips[0][node(door).index()];
+                return self.clients.tables[0].servers.add_door(node(door), round_trip);
+            }
+            ["published", ref replicas @ ..] => {
+                let replicas: Vec<NodeId> = replicas.iter().map(|name| node(name)).collect();
+                return self.clients.published(DcId(0), ServiceId(0), &replicas);
             }
             ["meanwhile", millis] => {
                 // The instant has come, but what happens now comes before the wakes of that instant.

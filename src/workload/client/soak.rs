@@ -17,6 +17,8 @@ fn plan() -> Plan {
         service: ServiceId(service),
         from: from.iter().map(|&place| DcId(place)).collect(),
         rate: 40.0,
+        weights: vec![],
+        reads_nearest: false,
         reads: 0.5,
         appends: 0.2,
         swaps: 0.3,
@@ -42,6 +44,7 @@ fn plan() -> Plan {
             [5, 10, 20].map(Duration::from_millis).to_vec(),
             [20, 10, 5].map(Duration::from_millis).to_vec(),
         ],
+        doors: vec![],
         start: SimTime::ZERO,
         end: END,
     }

@@ -74,13 +74,11 @@ impl Drill {
         self.stage.step(primary, Input::Reconfigure(set));
     }
 
-    /// A replica that knows that it was taken out, and has handed over, may be erased.
     fn erase(&mut self, node: NodeId) {
         if !self.runs(node) {
             return;
         }
-        let status = self.stage.replica(node).status();
-        if status.tip.length > 0 && !status.replica_set.contains(&node) && status.candidate.is_none() {
+        if self.stage.replica(node).status().released {
             self.stage.stop(node);
             self.erased += 1;
         }

@@ -42,6 +42,7 @@ pub fn options() -> Options {
         sync_limit: 4_000,
         session_expiry: Duration::from_secs(86_400),
         clock_skew_max: Duration::from_secs(1),
+        mutation: None,
     }
 }
 
@@ -54,7 +55,6 @@ pub fn config(me: NodeId, count: u32, options: &Options) -> Config {
         directory: (0..count).map(peer).collect(),
         replica_set: (0..count).map(NodeId).collect(),
         round_trip_max: LATENCY.saturating_mul(2),
-        mutation: None,
     }
 }
 

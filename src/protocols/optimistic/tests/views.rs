@@ -178,7 +178,7 @@ fn an_installation_that_nobody_asked_for_is_ignored() {
 
 pub fn set_mutation(stage: &mut Stage, node: crate::id::NodeId, mutation: Option<Mutation>) {
     let mut config = (*stage.seats[node.index()].config).clone();
-    config.mutation = mutation;
+    config.options.mutation = mutation;
     let config = Rc::new(config);
     stage.seats[node.index()].config = config.clone();
     if let Some(machine) = &mut stage.seats[node.index()].machine {

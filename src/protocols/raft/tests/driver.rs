@@ -186,7 +186,7 @@ fn newcomers_replace_everybody_and_the_first_leads() {
         let mut number = 0;
         for _ in 0..3 {
             let group = Group { me: NodeId::from(stage.nodes().len()), members: set.clone(), ..groups(3).remove(0) };
-            let me = stage.arrive(Rc::new(Config { options: options.clone(), group, mutation: None }));
+            let me = stage.arrive(Rc::new(Config { options: options.clone(), group }));
             stage.run(1_000);
             assert!(!stage.machine(me).is_some_and(Replica::is_member), "it waits");
             let gone = set.remove(0);
@@ -204,7 +204,8 @@ fn newcomers_replace_everybody_and_the_first_leads() {
             let mut voters = set.clone();
             voters.sort_unstable();
             let status = stage.machine(set[0]).map(Machine::status).expect("it runs");
-            assert_eq!((&status.replica_set, &status.synced), (&voters, &voters));
+            assert_eq!((status.replica_set[0], &status.members, &status.synced), (set[0], &voters, &voters));
+            assert!(!status.released && stage.machine(gone).is_some_and(|gone| gone.status().released));
             stage.crash(gone);
         }
         let done = stage.replies.iter().filter(|(.., outcome)| is_done(Some(*outcome))).count();

@@ -19,10 +19,11 @@ fn options() -> Options {
         reads: Reads::ReadIndex,
         after_disk_loss: AfterDiskLoss::StayOut,
         snapshot_entries: 100,
+        mutation: None,
     }
 }
 
 fn configs(count: u32, options: &Options) -> Vec<Rc<Config>> {
-    let config = |group| Rc::new(Config { options: options.clone(), group, mutation: None });
+    let config = |group| Rc::new(Config { options: options.clone(), group });
     groups(count).into_iter().map(config).collect()
 }
