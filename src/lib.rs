@@ -22,6 +22,7 @@
 //! | [`run`] | a scenario, a protocol and a seed give a result |
 //! | [`fuzz`] | random disasters in search of a broken promise |
 //! | [`shrink`] | the smallest scenario that still shows a failure |
+//! | [`story`] | what happened in a run and why, from its trace |
 //! | [`output`] | result files, tables and pictures |
 //! | [`cli`] | one file a command; the only room that prints |
 //!
@@ -88,6 +89,8 @@ pub mod run;
 pub mod fuzz;
 
 pub mod shrink;
+
+pub mod story;
 
 pub mod output;
 

@@ -194,6 +194,7 @@ pub enum Note {
         reapplied: usize,
         revoked: usize,
         duplicates: usize,
+        union: Box<Union>,
     },
     Compacted {
         floor: u64,
@@ -251,6 +252,35 @@ pub struct Decision {
     pub agree: Vec<DcId>,
     /// Sites that are heard, and hear a silent one.
     pub differ: Vec<DcId>,
+}
+
+/// Which branches a merge brought together, and what became of whose writes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Union {
+    /// As they ranked: the base, whose writes stay, comes first. Empty if no branch was merged.
+    pub branches: Vec<Branch>,
+    /// Executed again, with the place of its branch.
+    pub reapplied: Vec<(WriteKey, usize)>,
+    pub revoked: Vec<Revocation>,
+}
+
+/// A history that a merge took in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Branch {
+    /// Its last view that every member held: the tip of the view's entry, as in [`Note::Confirmed`], and the epoch.
+    pub view: Option<(Tip, u64)>,
+    pub tip: Tip,
+    /// The unfinished end of a primary that crashed or paused, and no side that served.
+    pub tail: bool,
+}
+
+/// A write that a merge put into the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    pub write: WriteKey,
+    /// The place of its branch; `None` if an earlier merge had revoked it, or it stood in no branch.
+    pub branch: Option<usize>,
+    pub why: &'static str,
 }
 
 /// Why a machine cannot start from its log.

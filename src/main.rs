@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => cli::replay::replay(&args),
         Command::Fuzz(args) => cli::fuzz::fuzz(&args),
         Command::Shrink(args) => cli::shrink::shrink(&args),
+        Command::Explain(args) => cli::explain::explain(&args),
         Command::Verify(args) => cli::verify::verify(&args),
         Command::Plot(args) => cli::plot::plot(&args),
         Command::List(args) => cli::list::list(&args),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers, lowest first. A module imports only from its own row and those before it.
-const LAYERS: [&[&str]; 15] = [
+const LAYERS: [&[&str]; 16] = [
     &["time", "id", "hash", "interval", "rng", "op", "history", "power"],
     &["machine"],
     &["sim"],
@@ -18,6 +18,7 @@ const LAYERS: [&[&str]; 15] = [
     &["run"],
     &["fuzz"],
     &["shrink"],
+    &["story"],
     &["output"],
     &["cli"],
 ];

@@ -99,7 +99,7 @@ impl Succession {
         let Some(place) = nodes.iter().position(|&one| one == node) else { return };
         let heartbeat = self.pace.heartbeat;
         let one = &mut self.coordinators[place];
-        one.ran = one.ran + now.since(one.stepped).min(heartbeat);
+        one.ran += now.since(one.stepped).min(heartbeat);
         one.stepped = now;
         for other in &mut self.coordinators {
             other.ran_at_step_of[place] = other.ran + now.since(other.stepped).min(heartbeat);

@@ -130,6 +130,7 @@ struct Bounds {
 }
 
 impl Bounds {
+    #[expect(clippy::disallowed_methods, reason = "when a search stops changes no run of it")]
     fn new(args: &Args) -> Self {
         let endless = args.lasts.is_some() || args.until_found;
         let runs = args.runs.unwrap_or(if endless { u64::MAX } else { RUNS });
@@ -162,7 +163,8 @@ fn carry_out(args: &Args, mut search: Search) -> Result<Status, Status> {
     let dir = output::findings_dir(&args.out, search.ground().name());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.map_or(cores, usize::from);
-    while !bounds.reached(search.runs()) && !interrupt::pressed() && !(args.until_found && all_found(&search)) {
+    let enough = |search: &_| args.until_found && all_found(search);
+    while !bounds.reached(search.runs()) && !interrupt::pressed() && !enough(&search) {
         let better = round(&mut search, &bounds, jobs, &watch)?;
         if better {
             write(&search, &dir)?;

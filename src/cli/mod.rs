@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod completions;
+pub mod explain;
 pub mod fuzz;
 pub mod list;
 pub mod plot;
@@ -67,6 +68,7 @@ pub enum Command {
     Check(check::Args),
     Replay(replay::Args),
     Fuzz(fuzz::Args),
+    Explain(explain::Args),
     Verify(verify::Args),
     Shrink(shrink::Args),
     Plot(plot::Args),

@@ -56,16 +56,18 @@ pub fn replay(args: &Args) -> Status {
     }
 }
 
-/// Reads the result, and checks that it can be run.
-fn prepare(args: &Args) -> Result<(Written, Scenario, Protocol), Status> {
+/// Reads a result and its scenario, and checks that this version can run them.
+///
+/// # Errors
+/// The file is no result, or of another version, or was changed; the user is told.
+pub(super) fn read(path: &Path) -> Result<(Written, Scenario, Protocol), Status> {
     let refuse = |why: String| {
         screen::error(why);
         Status::Refused
     };
-    let path = args.result.display();
-    let written =
-        output::read_result_to_replay(&args.result, scenario::hash).map_err(|error| refuse(error.to_string()))?;
+    let written = output::read_result_to_replay(path, scenario::hash).map_err(|error| refuse(error.to_string()))?;
     let record = &written.record;
+    let path = path.display();
     if !record.branches.is_empty() {
         return Err(refuse(format!("{path}: it reseeds its streams on the way, which this firedrill cannot do")));
     }
@@ -75,10 +77,19 @@ fn prepare(args: &Args) -> Result<(Written, Scenario, Protocol), Status> {
     let label = &record.protocol;
     let protocol = scenario.protocols.iter().find(|protocol| protocol.label == *label).cloned();
     let protocol = protocol.ok_or_else(|| refuse(format!("{path}: its scenario has no protocol `{label}`")))?;
+    Ok((written, scenario, protocol))
+}
+
+/// Reads the record, and checks that a new run could be written.
+fn prepare(args: &Args) -> Result<(Written, Scenario, Protocol), Status> {
+    let (written, scenario, protocol) = read(&args.result)?;
+    let record = &written.record;
     if let Some(out) = &args.out {
-        let dir = output::run_dir(out, &scenario.name, label, record.seed);
+        let dir = output::run_dir(out, &scenario.name, &record.protocol, record.seed);
         if same_place(&dir, args.result.parent().unwrap_or(Path::new(""))) {
-            return Err(refuse(format!("--out {} would replace {path} itself; choose another place", out.display())));
+            let (out, path) = (out.display(), args.result.display());
+            screen::error(format_args!("--out {out} would replace {path} itself; choose another place"));
+            return Err(Status::Refused);
         }
         output::check_destination(&dir).map_err(|error| {
             screen::error(error);

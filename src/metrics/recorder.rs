@@ -211,6 +211,11 @@ impl Recorder {
         self.serving_count
     }
 
+    /// The places in the replica list of those that accept writes as primary now.
+    pub fn serving_places(&self) -> impl Iterator<Item = usize> {
+        self.serving.iter().enumerate().filter(|(_, serves)| **serves).map(|(place, _)| place)
+    }
+
     fn account_divergence(&mut self, now: SimTime) {
         if self.serving_count >= 2 {
             let since = self.serving_since;

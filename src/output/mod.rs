@@ -13,10 +13,13 @@
 //! of day, on the machine or on fonts of the system: the same results give the same bytes. Plots are drawn
 //! from these files alone. This module and `cli` are the only ones that touch files.
 
+pub mod diagram;
 mod error;
 mod files;
+mod find;
 mod numbers;
 pub mod paired;
+pub mod perfetto;
 pub mod plots;
 mod power;
 pub mod record;
@@ -35,6 +38,7 @@ use serde_json::Value;
 
 pub use error::OutputError;
 pub use files::check_destination;
+pub use find::find_results;
 pub use plots::plot;
 pub use record::{Written, read_record, read_result, read_result_to_replay};
 pub use summary::summary_json;
@@ -114,6 +118,17 @@ fn contents<T>(result: &RunResult, then: impl FnOnce(&[(&'static str, files::Con
         beside.push((trace, &write_trace));
     }
     then(&beside)
+}
+
+/// Writes one file whole or not at all, with the directories above it.
+///
+/// # Errors
+/// It could not be written.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), OutputError> {
+    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+        files::create_dir(dir)?;
+    }
+    files::write_bytes(path, bytes)
 }
 
 /// Writes `summary.csv` and `summary.json` for the runs of one command. Returns their paths.

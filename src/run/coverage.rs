@@ -91,7 +91,7 @@ fn detail(note: &Note) -> u64 {
             members.len() as u64
         }
         Note::Abandoned { missing, .. } => missing.len() as u64,
-        Note::Merged { branches, reapplied, revoked, duplicates } => {
+        Note::Merged { branches, reapplied, revoked, duplicates, .. } => {
             hash::of([*branches as u64, rough(*reapplied), rough(*revoked), rough(*duplicates)])
         }
         Note::HeldDown { failures, .. } => u64::from(*failures),

@@ -1,37 +1,58 @@
-//! What became of acknowledged writes, judged once when a run is over.
+//! What became of acknowledged writes.
 
 use crate::id::NodeId;
 use crate::machine::{Inventory, Machine, Status, Views};
 use crate::metrics::Metrics;
 use crate::metrics::recorder::{Fates, Recorder};
+use crate::op::WriteKey;
 use crate::world::Replicas;
 
-/// Judges acknowledged writes by (client, number), once, after the drain.
-pub fn fates<M: Machine>(replicas: &Replicas<'_, M>, recorder: &Recorder) -> Fates {
-    let (mut serving, mut elsewhere) = (Inventory::default(), Inventory::default());
+use super::tape::Fate;
+
+/// Judges acknowledged writes by (client, number), once, after the drain; tells of those whose story does not end
+/// with their application.
+pub fn fates<M: Machine>(
+    replicas: &Replicas<'_, M>,
+    recorder: &Recorder,
+    mut tell: impl FnMut(WriteKey, Fate),
+) -> Fates {
+    let (mut serving, mut elsewhere) = (Inventory::default(), Vec::new());
     for &node in replicas.nodes() {
         let machine = replicas.machine(node);
         let serves = !replicas.paused(node) && machine.is_some_and(M::serving) && can_serve(replicas, node);
-        let into = if serves { &mut serving } else { &mut elsewhere };
+        let mut own = Inventory::default();
         if let Some(machine) = machine {
-            add(into, &machine.inventory());
+            add(if serves { &mut serving } else { &mut own }, &machine.inventory());
         }
         if let Some(config) = replicas.config(node) {
-            add(&mut elsewhere, &M::inventory_of(config, replicas.records(node)));
+            add(&mut own, &M::inventory_of(config, replicas.records(node)));
         }
+        elsewhere.push((node, own));
     }
     let mut fates = Fates { duplicated: serving.duplicated, ..Fates::default() };
     for write in recorder.acked.iter() {
-        fates.reapplied += u64::from(serving.reapplied.contains(write));
+        let reapplied = serving.reapplied.contains(write);
+        fates.reapplied += u64::from(reapplied);
         if serving.applied.contains(write) {
             fates.applied += 1;
-        } else if serving.journaled.contains(write) {
+            if reapplied {
+                tell(write, Fate::Reapplied);
+            }
+            continue;
+        }
+        let told = recorder.told.contains(write);
+        let holds = |own: &Inventory| own.applied.contains(write) || own.journaled.contains(write);
+        if serving.journaled.contains(write) {
             fates.revoked += 1;
-            fates.told += u64::from(recorder.told.contains(write));
-        } else if elsewhere.applied.contains(write) || elsewhere.journaled.contains(write) {
+            fates.told += u64::from(told);
+            tell(write, Fate::Revoked { told });
+        } else if elsewhere.iter().any(|(_, own)| holds(own)) {
             fates.stranded += 1;
+            let on = elsewhere.iter().filter(|(_, own)| holds(own)).map(|&(node, _)| node).collect();
+            tell(write, Fate::Stranded(on));
         } else {
             fates.lost += 1;
+            tell(write, Fate::Lost);
         }
     }
     fates

@@ -8,7 +8,7 @@ use crate::machine::Note;
 use crate::op::{Answer, Op};
 use crate::time::SimTime;
 use crate::world::fault::Endpoint;
-use crate::world::{FaultNews, TraceEvent};
+use crate::world::{FaultNews, Passage, TraceEvent};
 
 /// Names of things, for lines that a person reads.
 #[derive(Clone, Debug, Default)]
@@ -90,7 +90,7 @@ impl Lines {
             Note::Confirmed { epoch, members, tip } => {
                 ("confirmed", json!({ "epoch": epoch, "members": names(members), "length": tip.length }))
             }
-            Note::Merged { branches, reapplied, revoked, duplicates } => (
+            Note::Merged { branches, reapplied, revoked, duplicates, .. } => (
                 "merged",
                 json!({ "branches": branches, "reapplied": reapplied, "revoked": revoked, "duplicates": duplicates }),
             ),
@@ -149,7 +149,7 @@ impl Lines {
         let node = |node: &NodeId| json!(self.names.nodes[node.index()]);
         let service = |service: &ServiceId| json!(self.names.services[service.index()]);
         let fields: Vec<(&str, Value)> = match event {
-            TraceEvent::Sent { service: s, from, to, name, bytes, arrives } => vec![
+            TraceEvent::Sent { passage: Passage { service: s, from, to, name, .. }, bytes, arrives } => vec![
                 ("what", json!("sent")),
                 ("service", service(s)),
                 ("from", end(from)),
@@ -158,7 +158,7 @@ impl Lines {
                 ("bytes", json!(bytes)),
                 ("arrives_ns", json!(arrives.as_nanos())),
             ],
-            TraceEvent::Dropped { service: s, from, to, name, why } => vec![
+            TraceEvent::Dropped { passage: Passage { service: s, from, to, name, .. }, why } => vec![
                 ("what", json!("dropped")),
                 ("service", service(s)),
                 ("from", end(from)),
@@ -166,7 +166,7 @@ impl Lines {
                 ("message", json!(name)),
                 ("why", json!(format!("{why:?}").to_lowercase())),
             ],
-            TraceEvent::Delivered { service: s, from, to, name } => vec![
+            TraceEvent::Delivered { passage: Passage { service: s, from, to, name, .. } } => vec![
                 ("what", json!("delivered")),
                 ("service", service(s)),
                 ("from", end(from)),

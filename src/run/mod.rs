@@ -9,10 +9,13 @@ mod expect;
 mod fates;
 mod finish;
 pub mod lines;
-mod phases;
+pub mod phases;
 pub mod stage;
+pub mod tape;
 mod verdicts;
 mod watch;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +41,7 @@ use self::coverage::Coverage;
 use self::finish::Finished;
 use self::lines::{Lines, Names};
 use self::stage::{AFTER_CORRUPTION, OBSERVE_EVERY, Seat, Stage};
+use self::tape::{Tape, Wanted};
 use self::watch::Watch;
 pub use crate::scenario::Agents;
 
@@ -162,6 +166,13 @@ pub fn run_examined(scenario: &Scenario, protocol: &Protocol, seed: u64, keep: K
     enter(scenario, protocol, seed, keep, Some(&Probe::default()))
 }
 
+/// As [`run`], with what happened kept as values.
+pub fn run_taped(scenario: &Scenario, protocol: &Protocol, seed: u64, wanted: Wanted) -> (RunResult, Tape) {
+    let probe = Probe { tape: Some(wanted), ..Probe::default() };
+    let (result, examined) = enter(scenario, protocol, seed, Keep::default(), Some(&probe));
+    (result, examined.tape.expect("it was asked for"))
+}
+
 /// Static dispatch: one line a kind.
 fn enter(
     scenario: &Scenario,
@@ -233,6 +244,8 @@ pub struct Probe {
     /// When, at which machine, and which replica set is asked for, of the first service.
     pub reconfigure: Vec<(SimTime, NodeId, Vec<NodeId>)>,
     pub keep: Keep,
+    /// Keep what happened, as values.
+    pub tape: Option<Wanted>,
 }
 
 /// Runs the optimistic mechanism under a probe, with what checkers need kept in memory.
@@ -253,6 +266,8 @@ pub struct Examined {
     pub installed: Vec<Installed>,
     /// By service: until when the confirmed views formed one chain; `None`: to the end.
     pub chain_broken: Vec<Option<SimTime>>,
+    /// What happened, if it was asked for.
+    pub tape: Option<Tape>,
 }
 
 /// A view took effect at its coordinator.
@@ -309,6 +324,8 @@ impl Drill<'_> {
         let doors = if agents.is_some() { front_doors(&scenario.topology) } else { Vec::new() };
         let mut front = self.stage(&windows, promises, doors, self.watch(agents.is_some(), &windows));
         front.moves_until = agents.map(|_| end);
+        let wanted = probe.and_then(|probe| probe.tape);
+        front.tape = wanted.map(|wanted| Tape::new(wanted, scenario.services.len(), M::VIEWS));
         if self.agents.is_some() && agents.is_none() {
             front.notes.push("the protocol cannot change its members, so nothing was reorganised".to_owned());
         }
@@ -318,17 +335,22 @@ impl Drill<'_> {
         }
         world.run();
         let (fingerprint, events) = (world.fingerprint(), world.events());
-        let (mut fates, mut verdicts) = (Vec::new(), Vec::new());
+        let (mut fates, mut verdicts, mut fate_of) = (Vec::new(), Vec::new(), BTreeMap::new());
         // Agents come after the services, and hold nothing for clients.
         for (replicas, seat) in world.replicas().services().zip(&world.front().seats) {
-            let own = fates::fates(&replicas, &seat.recorder);
-            let history = world.front().kept.as_ref().map_or(&[][..], |kept| &kept.history);
             let service = replicas.service();
+            let own = fates::fates(&replicas, &seat.recorder, |write, fate| {
+                fate_of.insert((service, write), fate);
+            });
+            let history = world.front().kept.as_ref().map_or(&[][..], |kept| &kept.history);
             let judged = verdicts::Judged { scenario, service, fates: &own, end, seat, history };
             verdicts.extend(judged.verdicts(&replicas, promises));
             fates.push(own);
         }
-        let stage = world.into_front();
+        let mut stage = world.into_front();
+        if let Some(tape) = &mut stage.tape {
+            tape.fates = fate_of;
+        }
         let finished = Finished { scenario, label, seed, fingerprint, events, end, phases, windows, fates, verdicts };
         finished.result(stage)
     }

@@ -14,6 +14,7 @@ use crate::world::{AllReplicas, Answered, ClientRequest, FaultNews, Front, Outsi
 
 use super::coverage::Coverage;
 use super::lines::Lines;
+use super::tape::Tape;
 use super::watch::Watch;
 use super::{Examined, Installed};
 
@@ -61,6 +62,8 @@ pub struct Stage {
     pub kept: Option<Examined>,
     /// If asked for.
     pub coverage: Option<Coverage>,
+    /// For stories, diagrams and traces, if asked for.
+    pub tape: Option<Tape>,
     pub lines: Lines,
     pub watch: Watch,
     pub notes: Vec<String>,
@@ -87,6 +90,7 @@ impl Stage {
             patience,
             kept: None,
             coverage: None,
+            tape: None,
             lines,
             watch,
             notes: Vec::new(),
@@ -108,6 +112,9 @@ impl Stage {
                         self.read_begins(service, ticket, request.op.key());
                     }
                     let who = ClientRequest { service, place, ticket: pack(ticket), attempt };
+                    if let Some(tape) = &mut self.tape {
+                        tape.attempt(world.now(), who, server, &request);
+                    }
                     world.send(who, server, request);
                 }
                 Act::Acknowledge { place, server, service, write } => world.acknowledge(service, place, server, write),
@@ -135,6 +142,9 @@ impl Stage {
         self.lines.event(event);
         if let Some(kept) = &mut self.kept {
             kept.history.push(*event);
+        }
+        if let Some(tape) = &mut self.tape {
+            tape.history.push(*event);
         }
     }
 }
@@ -164,6 +174,9 @@ impl<M: Machine> Front<M> for Stage {
     }
 
     fn reply(&mut self, to: ClientRequest, server: NodeId, outcome: &Outcome, world: &mut Outside<'_, Wake>) {
+        if let Some(tape) = &mut self.tape {
+            tape.answered(world.now(), to, outcome);
+        }
         let ticket = unpack(to.ticket);
         let read = self.reads.get(ticket.slot as usize);
         let stale = read
@@ -207,6 +220,11 @@ impl<M: Machine> Front<M> for Stage {
         if let Some(succession) = &mut seat.succession {
             succession.stepped(now, node, replicas.nodes());
         }
+        if let Some(tape) = &mut self.tape {
+            let serving = seat.recorder.serving_places().map(|place| replicas.nodes()[place]).collect();
+            tape.stepped(now, service, node, replicas.machine(node).map(M::status));
+            tape.serving(now, service, serving);
+        }
     }
 
     fn note(&mut self, now: SimTime, service: ServiceId, node: NodeId, note: &Note, replicas: &Replicas<'_, M>) {
@@ -229,6 +247,9 @@ impl<M: Machine> Front<M> for Stage {
             coverage.note(service, node, note);
         }
         self.lines.note(now, service, node, note);
+        if let Some(tape) = &mut self.tape {
+            tape.note(now, service, node, note);
+        }
     }
 
     fn answered(&mut self, now: SimTime, by: NodeId, answer: &Answered<'_>, replicas: &Replicas<'_, M>) {
@@ -273,6 +294,9 @@ impl<M: Machine> Front<M> for Stage {
             self.notes.push(format!("at {at} s, \"{}\" changed nothing: the protocol does not support it", what.label));
         }
         self.lines.fault(now, what);
+        if let Some(tape) = &mut self.tape {
+            tape.fault(now, what);
+        }
     }
 
     fn observe(&mut self, now: SimTime, replicas: &AllReplicas<'_, M>) {
@@ -302,11 +326,14 @@ impl<M: Machine> Front<M> for Stage {
     }
 
     fn traced(&self) -> bool {
-        self.lines.traced()
+        self.lines.traced() || self.tape.is_some()
     }
 
     fn trace(&mut self, now: SimTime, event: &TraceEvent<'_>) {
         self.lines.trace(now, event);
+        if let Some(tape) = &mut self.tape {
+            tape.trace(now, event);
+        }
     }
 }
 

@@ -125,6 +125,6 @@ mod tests {
         let value = json!({"one": {"names": names, "empty": [], "none": {}}, "text": "x".repeat(200)});
         let text = text(&value, &value);
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
-        assert!(text.lines().all(|line| line.len() <= WIDTH || line.contains("xxx")), "{text}");
+        assert!(text.lines().all(|line| line.len() <= 118 || line.contains("xxx")), "{text}");
     }
 }

@@ -117,7 +117,9 @@ fn what_does_not_matter_goes() {
 fn faults_become_plain() {
     let shows = |kind: &'static str| move |subject: &Subject| kinds(subject).contains(&kind);
     let cut_off = |subject: &Subject| kinds(subject).iter().any(|kind| ["cut", "flap"].contains(kind));
-    let (search_flap, _) = search(finding(&rich(), "raft"), 0, 8, cut_off);
+    let mut flaps = rich();
+    flaps["timeline"] = json!([{"at": "52s", "do": "flap", "between": ["a", ["b", "c"]], "up": "2s", "down": "1s"}]);
+    let (search_flap, _) = search(finding(&flaps, "raft"), 0, 8, cut_off);
     assert_eq!(kinds(search_flap.smallest()), ["cut"], "which is plainer than the flap");
     let slow = |subject: &Subject| ["slow", "pause", "crash"].iter().any(|kind| kinds(subject).contains(kind));
     let (search_slow, _) = search(finding(&rich(), "raft"), 0, 8, slow);

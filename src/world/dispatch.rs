@@ -10,7 +10,7 @@ use crate::time::Duration;
 use super::engine::World;
 use super::event::{Bulletin, Event, Flight, Letter};
 use super::fault::Endpoint;
-use super::front::{ClientRequest, DropReason, Front, TraceEvent};
+use super::front::{ClientRequest, DropReason, Front, Passage, TraceEvent};
 use super::node::{Job, Parcel, WAITING_MAX};
 
 /// Kinds of events in the fingerprint.
@@ -139,9 +139,12 @@ impl<M: Machine, F: Front<M>> World<M, F> {
 
     fn drop_message(&mut self, slot: u32, why: DropReason) {
         let flight = self.scene.messages.take(slot);
-        let (service, name) = (flight.service, M::message_name(&flight.message));
         let (from, to) = (Endpoint::Node(flight.from), Endpoint::Node(flight.to));
-        self.trace(&TraceEvent::Dropped { service, from, to, name, why });
+        let name = M::message_name(&flight.message);
+        self.trace(&TraceEvent::Dropped {
+            passage: Passage { service: flight.service, from, to, name, attempt: None },
+            why,
+        });
     }
 
     fn letter_arrives(&mut self, slot: u32) {
@@ -150,7 +153,7 @@ impl<M: Machine, F: Front<M>> World<M, F> {
         let [a, b] = [from, to].map(|end| self.scene.network.index(end) as u64);
         self.mark(mark::LETTER, short(letter.name()), a << 32 | b);
         let service = letter.service();
-        let arrived = TraceEvent::Delivered { service, from, to, name: letter.name() };
+        let arrived = TraceEvent::Delivered { passage: letter.passage() };
         match letter {
             Letter::Answer { to, server, outcome } => {
                 self.scene.letters.take(slot);
@@ -185,8 +188,7 @@ impl<M: Machine, F: Front<M>> World<M, F> {
     }
 
     fn drop_letter(&mut self, letter: &Letter, why: DropReason) {
-        let (from, to) = letter.way();
-        self.trace(&TraceEvent::Dropped { service: letter.service(), from, to, name: letter.name(), why });
+        self.trace(&TraceEvent::Dropped { passage: letter.passage(), why });
     }
 
     /// Something reached a machine whose process exists: it is handled now, or waits while it is paused.
@@ -258,7 +260,8 @@ impl<M: Machine, F: Front<M>> World<M, F> {
         let Flight { service, from, to, message, .. } = flight;
         let name = M::message_name(&message);
         let (sender, receiver) = (Endpoint::Node(from), Endpoint::Node(to));
-        self.trace(&TraceEvent::Delivered { service, from: sender, to: receiver, name });
+        let passage = Passage { service, from: sender, to: receiver, name, attempt: None };
+        self.trace(&TraceEvent::Delivered { passage });
         if let Some(seat) = self.scene.seat(service, to) {
             self.step(seat, Input::Message { from, message });
         }
@@ -266,9 +269,8 @@ impl<M: Machine, F: Front<M>> World<M, F> {
 
     fn take_letter(&mut self, node: NodeId, slot: u32) {
         let letter = *self.scene.letters.get(slot);
-        let (from, to) = letter.way();
         let service = letter.service();
-        self.trace(&TraceEvent::Delivered { service, from, to, name: letter.name() });
+        self.trace(&TraceEvent::Delivered { passage: letter.passage() });
         let Some(seat) = self.scene.seat(service, node) else { return self.stray(slot, node) };
         let Some(machine) = &self.scene.replicas[seat as usize].machine else { return self.nobody_home(slot, node) };
         match letter {

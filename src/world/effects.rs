@@ -8,7 +8,7 @@ use super::disk::Unsynced;
 use super::engine::World;
 use super::event::{Event, Flight, Letter};
 use super::fault::Endpoint;
-use super::front::{Answered, ClientRequest, DropReason, Front, NOTICE_BYTES, TraceEvent, post};
+use super::front::{Answered, ClientRequest, DropReason, Front, NOTICE_BYTES, Passage, TraceEvent, post};
 use super::network::{Route, Traffic};
 use super::node::Parcel;
 
@@ -75,7 +75,8 @@ impl<M: Machine, F: Front<M>> World<M, F> {
         let (service, from) = (replica.service, replica.node);
         let (name, bytes) = (M::message_name(&message), M::wire_bytes(&message));
         let (sender, receiver) = (Endpoint::Node(from), Endpoint::Node(to));
-        let gone = |why| TraceEvent::Dropped { service, from: sender, to: receiver, name, why };
+        let passage = Passage { service, from: sender, to: receiver, name, attempt: None };
+        let gone = |why| TraceEvent::Dropped { passage, why };
         let Some(body) = self.scene.bodies.get(to.index()) else {
             // A corrupted replica may name a machine that does not exist.
             return self.trace(&gone(DropReason::Down));
@@ -111,7 +112,7 @@ impl<M: Machine, F: Front<M>> World<M, F> {
                 }
                 let slot = self.scene.messages.insert(flight);
                 self.queue.schedule(at, Event::Message(slot));
-                self.trace(&TraceEvent::Sent { service, from: sender, to: receiver, name, bytes, arrives: at });
+                self.trace(&TraceEvent::Sent { passage, bytes, arrives: at });
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::op::{Outcome, Request, WriteKey};
 
 use super::fault::Endpoint;
 use super::faults::FaultKey;
-use super::front::ClientRequest;
+use super::front::{ClientRequest, Passage};
 
 /// What happens next. Payloads wait in slabs, so an event takes 16 bytes unless the front's are larger.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +83,14 @@ impl Letter {
             Self::Request { who, .. } | Self::Answer { to: who, .. } => who.service,
             Self::Told { service, .. } | Self::Acknowledge { service, .. } => service,
         }
+    }
+    pub fn passage(&self) -> Passage {
+        let (from, to) = self.way();
+        let attempt = match *self {
+            Self::Request { who, .. } | Self::Answer { to: who, .. } => Some(who),
+            Self::Told { .. } | Self::Acknowledge { .. } => None,
+        };
+        Passage { service: self.service(), from, to, name: self.name(), attempt }
     }
     pub fn name(&self) -> &'static str {
         match self {

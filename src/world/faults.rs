@@ -294,11 +294,14 @@ impl<M: Machine, F: Front<M>> World<M, F> {
     }
 
     fn news(&mut self, key: FaultKey, begins: bool, depends_on_protocol: bool, unsupported: bool, nodes: &[NodeId]) {
-        let (index, label) = match self.timeline.get(key.0 as usize) {
-            Some(fault) => (Some(key.0 as usize), fault.label.as_str()),
-            None => (None, self.processes[key.0 as usize - self.timeline.len()].label.as_str()),
+        let (index, label, action) = match self.timeline.get(key.0 as usize) {
+            Some(fault) => (Some(key.0 as usize), fault.label.as_str(), &fault.action),
+            None => {
+                let process = &self.processes[key.0 as usize - self.timeline.len()];
+                (None, process.label.as_str(), &process.action)
+            }
         };
-        let news = FaultNews { index, label, begins, depends_on_protocol, unsupported, nodes };
+        let news = FaultNews { index, label, begins, depends_on_protocol, unsupported, nodes, action };
         self.front.fault(self.now, &news, &self.scene.all());
     }
 }

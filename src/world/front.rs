@@ -11,7 +11,7 @@ use crate::time::{Duration, SimTime};
 
 use super::engine::Scene;
 use super::event::{Event, Letter};
-use super::fault::Endpoint;
+use super::fault::{Action, Endpoint};
 use super::ledger::{PowerState, PowerTimes};
 use super::network::{Network, Route, Traffic};
 use super::slab::Slab;
@@ -110,6 +110,8 @@ pub struct FaultNews<'a> {
     pub unsupported: bool,
     /// The machines that it hit, ascending; empty for faults of the network.
     pub nodes: &'a [NodeId],
+    /// What it does, with its targets as the scenario named them.
+    pub action: &'a Action,
 }
 
 /// Why something that was sent did not arrive.
@@ -129,29 +131,31 @@ pub enum DropReason {
     Full,
 }
 
+/// Something on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passage {
+    pub service: ServiceId,
+    pub from: Endpoint,
+    pub to: Endpoint,
+    pub name: &'static str,
+    /// The attempt that it carries or answers, if it is a client's.
+    pub attempt: Option<ClientRequest>,
+}
+
 /// What happens in the world, in detail, for traces.
 #[derive(Clone, Copy, Debug)]
 pub enum TraceEvent<'a> {
     Sent {
-        service: ServiceId,
-        from: Endpoint,
-        to: Endpoint,
-        name: &'static str,
+        passage: Passage,
         bytes: u32,
         arrives: SimTime,
     },
     Dropped {
-        service: ServiceId,
-        from: Endpoint,
-        to: Endpoint,
-        name: &'static str,
+        passage: Passage,
         why: DropReason,
     },
     Delivered {
-        service: ServiceId,
-        from: Endpoint,
-        to: Endpoint,
-        name: &'static str,
+        passage: Passage,
     },
     Timeout {
         service: ServiceId,
@@ -301,16 +305,16 @@ pub(super) fn post<W: Copy>(
     bytes: u32,
     letter: Letter,
 ) -> TraceEvent<'static> {
-    let (service, name) = (letter.service(), letter.name());
+    let passage = letter.passage();
     match network.route(now, from, to, bytes, Traffic::Client) {
         Route::Arrives { at, copy } => {
             queue.schedule(at, Event::Letter(letters.insert(letter)));
             if let Some(at) = copy {
                 queue.schedule(at, Event::Letter(letters.insert(letter)));
             }
-            TraceEvent::Sent { service, from, to, name, bytes, arrives: at }
+            TraceEvent::Sent { passage, bytes, arrives: at }
         }
-        Route::Dropped(why) => TraceEvent::Dropped { service, from, to, name, why },
+        Route::Dropped(why) => TraceEvent::Dropped { passage, why },
     }
 }
 

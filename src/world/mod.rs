@@ -50,6 +50,6 @@ pub mod topology;
 
 pub use engine::{ServiceSpec, Spare, World, WorldConfig};
 pub use front::{
-    AllReplicas, Answered, ClientRequest, Counts, DropReason, FaultNews, Front, Outside, Replicas, TraceEvent,
+    AllReplicas, Answered, ClientRequest, Counts, DropReason, FaultNews, Front, Outside, Passage, Replicas, TraceEvent,
 };
 pub use ledger::{PowerState, PowerTimes};

@@ -12,7 +12,7 @@ use crate::time::Duration;
 use super::engine::{Replica, World};
 use super::event::{Bulletin, Event};
 use super::fault::Endpoint;
-use super::front::{Front, TraceEvent};
+use super::front::{Front, Passage, TraceEvent};
 use super::network::{Route, Traffic};
 use super::node::Rest;
 
@@ -184,16 +184,17 @@ impl<M: Machine, F: Front<M>> World<M, F> {
             return;
         }
         self.count_message(service, from, to, WAKE_BYTES);
-        let (sender, receiver, name) = (Endpoint::Node(from), Endpoint::Node(to), "Wake");
+        let (sender, receiver) = (Endpoint::Node(from), Endpoint::Node(to));
+        let passage = Passage { service, from: sender, to: receiver, name: "Wake", attempt: None };
         match self.scene.network.route(self.now, sender, receiver, WAKE_BYTES, Traffic::Datagram) {
             Route::Arrives { at, copy } => {
                 for at in [Some(at), copy].into_iter().flatten() {
                     self.queue.schedule(at, Event::WakePacket { from, to });
                 }
                 let bytes = WAKE_BYTES;
-                self.trace(&TraceEvent::Sent { service, from: sender, to: receiver, name, bytes, arrives: at });
+                self.trace(&TraceEvent::Sent { passage, bytes, arrives: at });
             }
-            Route::Dropped(why) => self.trace(&TraceEvent::Dropped { service, from: sender, to: receiver, name, why }),
+            Route::Dropped(why) => self.trace(&TraceEvent::Dropped { passage, why }),
         }
     }
 
@@ -210,16 +211,17 @@ impl<M: Machine, F: Front<M>> World<M, F> {
             return;
         }
         let place = self.scene.topology.site_of(server);
-        let (from, to, name) = (Endpoint::Node(server), Endpoint::Place(place), "Publish");
+        let (from, to) = (Endpoint::Node(server), Endpoint::Place(place));
+        let passage = Passage { service, from, to, name: "Publish", attempt: None };
         let bytes = BULLETIN_BYTES + NAME_BYTES * replicas.len() as u32;
         match self.scene.network.route(self.now, from, to, bytes, Traffic::Client) {
             // A second copy would say the same.
             Route::Arrives { at, copy: _ } => {
                 let slot = self.bulletins.insert(Bulletin { service, place, server, replicas });
                 self.queue.schedule(at, Event::Bulletin(slot));
-                self.trace(&TraceEvent::Sent { service, from, to, name, bytes, arrives: at });
+                self.trace(&TraceEvent::Sent { passage, bytes, arrives: at });
             }
-            Route::Dropped(why) => self.trace(&TraceEvent::Dropped { service, from, to, name, why }),
+            Route::Dropped(why) => self.trace(&TraceEvent::Dropped { passage, why }),
         }
     }
 }

@@ -373,11 +373,15 @@ impl<const S: bool> Front<Parrot<S>> for Scribe {
     }
     fn trace(&mut self, now: SimTime, event: &TraceEvent<'_>) {
         match event {
-            TraceEvent::Sent { from: Endpoint::Node(from), to: Endpoint::Node(to), arrives, .. } => {
+            TraceEvent::Sent {
+                passage: Passage { from: Endpoint::Node(from), to: Endpoint::Node(to), .. },
+                arrives,
+                ..
+            } => {
                 self.journeys.entry((from.0, to.0)).or_default().push((now, *arrives));
             }
             TraceEvent::Dropped { why, .. } => self.dropped.push((now, *why)),
-            TraceEvent::Delivered { name: "Word", .. } => self.delivered.push(now),
+            TraceEvent::Delivered { passage: Passage { name: "Word", .. } } => self.delivered.push(now),
             TraceEvent::Timeout { timer, .. } if format!("{timer:?}") == "Bell" => self.bells.push(now),
             _ => {}
         }

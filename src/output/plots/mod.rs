@@ -9,14 +9,14 @@ mod data;
 mod energy;
 mod housing;
 mod over_time;
-mod palette;
+pub(super) mod palette;
 mod pareto;
 mod phases;
 mod placement;
 mod places;
 mod recovery;
 mod render;
-mod scene;
+pub(super) mod scene;
 mod strips;
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ fn draw_moving(out: &Path, moving: &Moving, protocols: &[&str], seeds: std::ops:
     for result in &results {
         write_run(out, moving.name, result).unwrap();
     }
-    let records: Vec<Record> = results.into_iter().map(|result| result.record).collect();
+    let records: Vec<_> = results.into_iter().map(|result| result.record).collect();
     write_summary(out, moving.name, &records).unwrap();
     plot(&out.join(moving.name)).unwrap()
 }

@@ -132,6 +132,20 @@ pub enum Why {
     Cut,
 }
 
+impl Why {
+    /// The end of "it was revoked because".
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Rank => "the policy keeps only the writes of the branch that ranks first",
+            Self::Conflict => "it no longer holds on the merged state",
+            Self::Foreign => "its branch shares no entry with the base",
+            Self::Earlier => "an earlier merge had revoked it",
+            Self::Changed => "it holds with another answer than its client was told",
+            Self::Cut => "a bad link cut it off the only logs that held it",
+        }
+    }
+}
+
 impl Entry {
     pub fn new(prev: u64, data: Data) -> Rc<Self> {
         Rc::new(Self { hash: Self::hash_of(prev, &data), prev, data })

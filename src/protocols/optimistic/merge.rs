@@ -10,8 +10,9 @@ use super::entry::{Cell, Data, Effect, Entry, Executed, Journaled, Merge, Reappl
 use super::log::{Chain, Log};
 use super::membership::extend;
 use super::options::MergePolicy;
-use super::state::{Fate, State};
+use super::state::{Confirmed, Fate, State};
 use crate::id::NodeId;
+use crate::machine::{Branch, Revocation, Union};
 use crate::op::{Answer, Op, Tip, WriteKey};
 
 /// The outcome of a merge.
@@ -23,32 +24,41 @@ pub struct Merged {
 }
 
 /// What a merge did, for notes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Branches merged into the base.
     pub branches: usize,
     pub reapplied: usize,
     pub revoked: usize,
     pub duplicates: usize,
+    pub union: Union,
 }
 
 /// Merges histories. `branches` must not be empty; `tail_rule` is off only in a deliberate defect.
 pub fn merge(branches: &[Chain], policy: MergePolicy, tail_rule: bool) -> Merged {
     let branches = uncovered(branches);
     let ranked = rank(&branches, tail_rule);
-    let base = branches[ranked[0].0];
+    let base = branches[ranked[0].at];
     let mut log = Log::from_chain(base.clone());
     if ranked.len() == 1 {
         return Merged { log, summary: Summary::default() };
     }
-    let losers: Vec<&Chain> = ranked[1..].iter().map(|&(at, _)| branches[at]).collect();
+    let losers: Vec<&Chain> = ranked[1..].iter().map(|one| branches[one.at]).collect();
     let mut collected = Collected::default();
-    for (branch, &(at, tail)) in ranked[1..].iter().enumerate() {
-        collected.tail = tail;
-        collected.take(&log, branches[at], branch as u32);
+    for (branch, one) in ranked[1..].iter().enumerate() {
+        collected.tail = one.tail;
+        collected.take(&log, branches[one.at], branch as u32);
     }
     let (entry, mut summary) = settle(&log, collected, policy);
     summary.branches = losers.len();
+    summary.union.branches = ranked
+        .iter()
+        .map(|one| Branch {
+            view: one.confirmed.map(|view| (view.tip, view.epoch)),
+            tip: branches[one.at].tip(),
+            tail: one.tail,
+        })
+        .collect();
     log.push(Data::Merge(Box::new(entry)));
     let union = union_of_replica_sets(&log, &losers);
     if union != log.state().replica_set {
@@ -79,12 +89,20 @@ fn uncovered(branches: &[Chain]) -> Vec<&Chain> {
     if kept.is_empty() { vec![sorted[0]] } else { kept }
 }
 
-/// Indices of the branches, the base first, and whether each is a tail.
+/// A branch in its place.
+struct Ranked {
+    /// Its index among the branches.
+    at: usize,
+    tail: bool,
+    confirmed: Option<Confirmed>,
+}
+
+/// The branches in order, the base first.
 ///
 /// A *tail* is the unfinished end of a primary that crashed or paused: its last confirmed view is in
 /// another's confirmed history. A tail is never the base. The rest rank by members and epoch of their last
 /// confirmed view, length and tip.
-fn rank(branches: &[&Chain], tail_rule: bool) -> Vec<(usize, bool)> {
+fn rank(branches: &[&Chain], tail_rule: bool) -> Vec<Ranked> {
     let confirmed: Vec<_> = branches.iter().map(|chain| chain.confirmed()).collect();
     let is_tail = |x: usize| {
         tail_rule
@@ -103,7 +121,7 @@ fn rank(branches: &[&Chain], tail_rule: bool) -> Vec<(usize, bool)> {
         let (members, epoch) = confirmed[x].map_or((0, 0), |view| (view.members, view.epoch));
         (any_kin && !kin(x), is_tail(x), std::cmp::Reverse((members, epoch, branches[x].tip())))
     });
-    order.into_iter().map(|x| (x, is_tail(x))).collect()
+    order.into_iter().map(|at| Ranked { at, tail: is_tail(at), confirmed: confirmed[at] }).collect()
 }
 
 /// The base's order comes first, then who is in the losers' sets only, in the order of their rank.
@@ -284,6 +302,7 @@ impl Settling {
         }
         let why = if one.why == Why::Foreign { Why::Foreign } else { Why::Earlier };
         self.decided.insert(one.write, true);
+        self.summary.union.revoked.push(Revocation { write: one.write, branch: None, why: why.in_words() });
         self.merge.journal.push(Journaled { why, ..one });
     }
 
@@ -320,6 +339,8 @@ impl Settling {
             Ok((effect, answer)) => self.reapply(one, effect, answer),
             Err(why) => {
                 self.decided.insert(write, true);
+                let branch = Some(one.branch as usize + 1);
+                self.summary.union.revoked.push(Revocation { write, branch, why: why.in_words() });
                 self.journal(one, why);
             }
         }
@@ -343,6 +364,7 @@ impl Settling {
         let reapplied = Reapplied { executed, effect, changed: answer != told };
         self.state.reapply(&reapplied, self.length);
         self.merge.reapplied.push(reapplied);
+        self.summary.union.reapplied.push((one.executed.key(), one.branch as usize + 1));
         self.decided.insert(one.executed.key(), false);
     }
 

@@ -11,7 +11,7 @@ use super::entry::{Data, Entry, Journaled, Merge, Why};
 use super::message::{Message, ViewId};
 use super::state::Fate;
 use super::{Cx, Replica};
-use crate::machine::Note;
+use crate::machine::{Note, Revocation, Union};
 use crate::op::WriteKey;
 
 /// Writes in one message, and in one entry.
@@ -89,7 +89,15 @@ impl Replica {
         if journal.is_empty() {
             return;
         }
-        cx.note(Note::Merged { branches: 0, reapplied: 0, revoked: journal.len(), duplicates: 0 });
+        let why = Why::Cut.in_words();
+        let revoked = journal.iter().map(|one| Revocation { write: one.write, branch: None, why }).collect();
+        cx.note(Note::Merged {
+            branches: 0,
+            reapplied: 0,
+            revoked: journal.len(),
+            duplicates: 0,
+            union: Box::new(Union { revoked, ..Union::default() }),
+        });
         self.service.tell_later(journal.iter().map(|one| one.write));
         self.append(Data::Merge(Box::new(Merge { journal, ..Merge::default() })), cx);
         self.advance(cx);

@@ -464,6 +464,7 @@ impl Replica {
                 reapplied: summary.reapplied,
                 revoked: summary.revoked,
                 duplicates: summary.duplicates,
+                union: Box::new(summary.union),
             });
         }
         cx.note(Note::Installed { epoch: view.epoch, coordinator: view.coordinator, members: view.members.clone() });

@@ -122,7 +122,7 @@ impl Replica {
     }
 
     /// The group, the primary of this view first, then in the order in which they become primary.
-    pub(super) fn from_primary(&self) -> Vec<NodeId> {
+    pub(super) fn primary_first(&self) -> Vec<NodeId> {
         let mut members = self.epochs.current.members.clone();
         let first = self.view.number % members.len().max(1) as u64;
         members.rotate_left(first as usize);

@@ -371,7 +371,7 @@ impl Machine for Replica {
                 _ => Role::Listening,
             },
             view: self.view(),
-            replica_set: if part { self.from_primary() } else { Vec::new() },
+            replica_set: if part { self.primary_first() } else { Vec::new() },
             synced: self.synced(),
             members,
             tip: self.tip(),
