@@ -41,7 +41,7 @@ pub(super) fn write_csv(series: &PowerSeries, file: &mut dyn Write) -> io::Resul
     Ok(())
 }
 
-/// Reads the `power.csv` of a result back from its directory, if it has one.
+/// Reads the `power.csv` of a result back from its directory; `None`: nothing was known of power.
 ///
 /// # Errors
 /// The file cannot be read, is not the one of which the result has the digest, or a line (which is named) is not
@@ -52,10 +52,10 @@ pub fn read_series(written: &Written, dir: &Path) -> Result<Option<PowerSeries>,
         return Ok(None);
     }
     let text = written.read_beside(dir, name)?;
-    parse_csv(&text).map(Some).map_err(|problem| OutputError::content(&dir.join(name), problem))
+    parse(&text).map(Some).map_err(|problem| OutputError::content(&dir.join(name), problem))
 }
 
-fn parse_csv(text: &str) -> Result<PowerSeries, String> {
+fn parse(text: &str) -> Result<PowerSeries, String> {
     let mut series = PowerSeries::default();
     for (index, line) in timeseries::rows(text, HEADER)?.enumerate() {
         let (second, site, row) = parse_row(line).map_err(|problem| format!("line {}: {problem}", index + 2))?;
@@ -120,8 +120,8 @@ mod tests {
     #[test]
     fn what_was_written_is_read_back_and_damage_is_refused_with_its_line() {
         let text = csv();
-        assert_eq!(parse_csv(&text).unwrap(), series());
-        assert_eq!(parse_csv(&format!("{HEADER}\n")).unwrap(), PowerSeries::default());
+        assert_eq!(parse(&text).unwrap(), series());
+        assert_eq!(parse(&format!("{HEADER}\n")).unwrap(), PowerSeries::default());
         for (damaged, reason) in [
             (text.replacen("second", "time", 1), "line 1: the header"),
             (text[..text.len() - 3].to_owned(), "the file is not whole"),
@@ -130,7 +130,7 @@ mod tests {
             (text.replacen("1,tokyo,", "1,paris,", 1), "line 4: second 1 of `paris` was not expected here"),
             (text.replacen("1,paris,", "2,paris,", 1), "line 5: second 2 of `paris` was not expected here"),
         ] {
-            let problem = parse_csv(&damaged).unwrap_err();
+            let problem = parse(&damaged).unwrap_err();
             assert!(problem.contains(reason), "{problem}");
         }
     }

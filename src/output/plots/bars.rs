@@ -21,14 +21,14 @@ const LINEAR_UP_TO: f64 = 60.0;
 /// With more services there is no room for a group of each.
 const MOST_SERVICES: usize = 6;
 
-/// Reads a bar's height off a run.
-type Value<'a> = Box<dyn Fn(&Run) -> Option<f64> + 'a>;
+/// Seconds that a run took; `None`: it does not apply, or was not reached.
+type Time<'a> = Box<dyn Fn(&Run) -> Option<f64> + 'a>;
 
 /// A group of bars.
 struct Group<'a> {
     name: String,
     about: &'static str,
-    value: Value<'a>,
+    value: Time<'a>,
     /// For a time until something: whether a run waited for it in vain.
     waited: Box<dyn Fn(&Run) -> bool + 'a>,
     /// What is said if no run has a value or waited for one.

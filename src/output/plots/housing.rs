@@ -278,6 +278,7 @@ mod tests {
         let spans = [(0.0, 10.0), (20.0, 30.0)];
         assert_eq!(without(&spans, &[(5.0, 6.0), (8.0, 22.0)]), [(0.0, 5.0), (6.0, 8.0), (22.0, 30.0)]);
         assert_eq!(without(&spans, &[(0.0, 10.0)]), [(20.0, 30.0)]);
+        assert_eq!(without(&[(0.0, 10.0)], &[(20.0, 30.0)]), [(0.0, 10.0)]);
     }
 
     #[test]
@@ -292,11 +293,19 @@ mod tests {
             (45.0, 0, "leave"),
             (50.0, 1, "start"),
             (60.0, 1, "join"),
+            (80.0, 0, "join"),
         ];
         let stays = followed(&places, &runs, &moves, 100.0);
         let told: Vec<_> = stays.iter().map(|it| (it.from, it.replicas, it.sites, it.zones, it.left)).collect();
-        let expected =
-            [(5.0, 3, 3, 2, 2), (40.0, 2, 2, 1, 1), (45.0, 2, 2, 1, 1), (60.0, 3, 3, 2, 2), (70.0, 3, 3, 2, 2)];
+        let expected = [
+            (5.0, 3, 3, 2, 2),
+            (40.0, 2, 2, 1, 1),
+            (45.0, 2, 2, 1, 1),
+            (60.0, 3, 3, 2, 2),
+            (70.0, 3, 3, 2, 2),
+            // Two of four are at one site.
+            (80.0, 4, 3, 2, 2),
+        ];
         assert_eq!(told, expected);
         let bins = by_bin(&stays, CUT);
         assert_eq!(bins[3].map(|kept| (kept.replicas.low, kept.replicas.high)), Some((3.0, 3.0)));

@@ -78,17 +78,19 @@ fn plot_scenario(dir: &Path) -> Result<Vec<PathBuf>, OutputError> {
             let problem = "it is of another version of the scenario than the results beside it; run them together";
             return Err(OutputError::content(&path, problem));
         }
-        let record = &written.record;
-        if places.is_none() && record.residency.is_some() {
-            let scenario = scenario::from_value(&record.scenario.resolved)
+        if places.is_none() && written.record.residency.is_some() {
+            let scenario = scenario::from_value(&written.record.scenario.resolved)
                 .map_err(|wrong| OutputError::content(&path, format!("its scenario is not valid:\n{wrong}")))?;
             places = places::Places::of(&scenario);
         }
         all.push(written);
     }
+    let moving = places.is_some();
     let read = |written: &Written| {
         let run = dir.join(&written.record.protocol).join(format!("seed-{}", written.record.seed));
-        Ok(data::Files { series: timeseries::read_series(written, &run)?, power: power::read_series(written, &run)? })
+        let series = timeseries::read_series(written, &run)?;
+        let power = if moving { power::read_series(written, &run)? } else { None };
+        Ok(data::Files { series, power })
     };
     let Some(runs) = data::Runs::gather(all, places, read)? else {
         return Err(OutputError::NoResults { path: dir.to_owned() });

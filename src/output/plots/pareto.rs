@@ -196,7 +196,7 @@ impl Frame<'_> {
         for (name, at) in references {
             let Some(x) = at.map(|at| self.x(at)) else { continue };
             scene.line(vec![(x, TOP), (x, bottom)], 1.6, palette::BOUNDARY);
-            let anchor = if x > right - 60.0 { Anchor::Right } else { Anchor::Left };
+            let anchor = if x > right - 78.0 { Anchor::Right } else { Anchor::Left };
             scene.text((x, TOP - 7.0), name, anchor, palette::NOTE);
         }
         scene.line(vec![(left, TOP), (left, bottom)], 1.2, palette::AXIS);
@@ -316,7 +316,7 @@ mod tests {
         ];
         assert_eq!(front(&points, false), [1, 0]);
         assert_eq!(front(&points, true), [1, 2]);
-        let nearly = [point(3.0, Some(0.9)), point(2.9999, Some(0.8)), point(2.9, Some(0.8))];
+        let nearly = [point(3.0, Some(0.9)), point(2.9999, Some(0.8)), point(2.0, Some(0.5))];
         assert_eq!(front(&nearly, false), [2, 0]);
     }
 

@@ -86,15 +86,8 @@ pub fn replicas(runs: &Runs) -> Option<Scene> {
             Some(format!("{} of the time ready for the next loss", numbers::with_unit(housing.ready, Unit::Percent))),
         ]);
         let mut header = Some((ink, protocol.label.clone(), counted));
-        let mut counts: Vec<(Counted, &str)> = vec![
-            ((|kept| kept.replicas, |wanted| wanted.replicas), "replicas"),
-            ((|kept| kept.sites, |wanted| wanted.sites), "sites"),
-        ];
-        if places.zoned {
-            counts.push(((|kept| kept.zones, |wanted| wanted.zones), "zones"));
-        }
-        for (counted, of) in counts {
-            strips.push(count(places, housing, counted, of, ink, header.take()));
+        for count in COUNTS.iter().filter(|count| count.of != "zones" || places.zoned) {
+            strips.push(count.strip(places, housing, ink, header.take()));
         }
         strips.push(fills(places, housing));
     }
@@ -109,27 +102,42 @@ pub fn replicas(runs: &Runs) -> Option<Scene> {
 
 type Header = Option<(Ink, String, String)>;
 
-/// What is counted of a service, and how many it is to have.
-type Counted = (fn(&Kept) -> Range, fn(&Wanted) -> usize);
+/// Something that a service has several of.
+struct Count {
+    of: &'static str,
+    kept: fn(&Kept) -> Range,
+    wanted: fn(&Wanted) -> usize,
+}
 
-/// A strip with the lowest and highest count of all services.
-fn count(places: &Places, housing: &Housing, (value, wanted): Counted, of: &str, ink: Ink, header: Header) -> Strip {
-    let bins = housing.services.first().map_or(0, Vec::len);
-    let all = |bin: usize| housing.services.iter().filter_map(|bins| bins[bin].as_ref()).map(value).reduce(Range::with);
-    let ranges: Vec<Option<Range>> = (0..bins).map(all).collect();
-    let asked = places.services.iter().map(wanted).min().unwrap_or(0) as f64;
-    let most = ranges.iter().flatten().map(|range| range.high).fold(asked.max(1.0), f64::max);
-    let lowest = ranges.iter().map(|range| range.map(|range| range.low)).collect();
-    Strip {
-        weight: if header.is_some() { 1.2 } else { 1.0 },
-        header,
-        scale: Scale::Linear { low: 0.0, high: most * 1.08 },
-        ticks: whole_ticks(most, of),
-        layers: vec![
-            Layer::Step { values: vec![Some(asked); bins], width: 1.2, ink: palette::AXIS },
-            Layer::Band { ranges, ink: ink.alpha(BAND) },
-            Layer::Step { values: lowest, width: LINE, ink },
-        ],
+const COUNTS: [Count; 3] = [
+    Count { of: "replicas", kept: |kept| kept.replicas, wanted: |wanted| wanted.replicas },
+    Count { of: "sites", kept: |kept| kept.sites, wanted: |wanted| wanted.sites },
+    Count { of: "zones", kept: |kept| kept.zones, wanted: |wanted| wanted.zones },
+];
+
+impl Count {
+    /// The lowest and highest of all services.
+    fn strip(&self, places: &Places, housing: &Housing, ink: Ink, header: Header) -> Strip {
+        let bins = housing.services.first().map_or(0, Vec::len);
+        let all = |bin: usize| {
+            let kept = housing.services.iter().filter_map(|bins| bins[bin].as_ref());
+            kept.map(self.kept).reduce(Range::with)
+        };
+        let ranges: Vec<Option<Range>> = (0..bins).map(all).collect();
+        let asked = places.services.iter().map(self.wanted).min().unwrap_or(0) as f64;
+        let most = ranges.iter().flatten().map(|range| range.high).fold(asked.max(1.0), f64::max);
+        let lowest = ranges.iter().map(|range| range.map(|range| range.low)).collect();
+        Strip {
+            weight: if header.is_some() { 1.2 } else { 1.0 },
+            header,
+            scale: Scale::Linear { low: 0.0, high: most * 1.08 },
+            ticks: whole_ticks(most, self.of),
+            layers: vec![
+                Layer::Step { values: vec![Some(asked); bins], width: 1.2, ink: palette::AXIS },
+                Layer::Band { ranges, ink: ink.alpha(BAND) },
+                Layer::Step { values: lowest, width: LINE, ink },
+            ],
+        }
     }
 }
 
