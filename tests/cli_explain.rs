@@ -102,7 +102,7 @@ fn what_cannot_be_meant_is_refused_with_the_choice() {
     explain(&["out"]).err("there are 2 results in it; name one, or choose with --protocol and --seed");
     explain(&["out", "--protocol", "paxos"]).err("none of its 2 results fits");
     explain(&["out", "--protocol", "raft", "--seed", "7"]).err("none of its 2 results fits");
-    explain(&["small.json"]).err("it has no `checksum`: it was not written by firedrill");
+    explain(&["small.json"]).err("it is not a result of firedrill");
     explain(&["out", "--protocol", "raft", "--service", "mail"]).err("there is no service `mail` in it: it has board");
     explain(&["out", "--protocol", "raft", "--at", "1h"]).err("after the end of the run");
     explain(&["out", "--protocol", "raft", "--at", "soon"]).err("an instant is a number of seconds");

@@ -90,8 +90,7 @@ impl Place {
     }
 
     fn record(&self, label: &str) -> Record {
-        let bytes = std::fs::read(self.result(label)).expect("there is a result");
-        serde_json::from_slice(&bytes).expect("it is a record")
+        firedrill::output::read_record(&self.result(label)).expect("it is a record")
     }
 }
 

@@ -45,9 +45,11 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// C5: nothing is consolidated, and no surplus shed, while a partition is suspected or a disaster is young.
+    /// C5: nothing is consolidated, and no surplus shed, while a partition is suspected, a disaster is young, or
+    /// somebody hears who is silent here: it may be serving.
     pub fn suspends_saving(&self, class: Class, disaster_after: Duration) -> bool {
-        class == Class::SuspectedPartition || self.silent_sites.iter().any(|&(_, since)| since <= disaster_after)
+        let is_young = self.silent_sites.iter().any(|&(_, since)| since <= disaster_after);
+        class == Class::SuspectedPartition || is_young || !self.differ.is_empty()
     }
 
     /// What seems to have happened. Sites that fell silent within `window` of each other did so by one cause: one

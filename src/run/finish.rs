@@ -59,8 +59,9 @@ impl Measured {
 
 impl Finished<'_> {
     pub fn result(self, stage: Stage) -> (RunResult, Examined) {
-        let Stage { seats, kept, lines, notes, watch, coverage, .. } = stage;
+        let Stage { seats, kept, tape, lines, notes, watch, coverage, .. } = stage;
         let mut examined = kept.unwrap_or_default();
+        examined.tape = tape;
         let mut measured = Measured { services: Vec::new(), watch };
         for (seat, service) in seats.into_iter().zip(&self.scenario.services) {
             examined.chain_broken.push(seat.invariants.chain_broken());

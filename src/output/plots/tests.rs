@@ -6,7 +6,7 @@ use super::*;
 use crate::metrics::{MetricsTable, Phase, Second};
 use crate::output::fixture::{self, Fake};
 use crate::output::{write_run, write_summary};
-use crate::run::{Record, RunResult};
+use crate::run::RunResult;
 
 /// Writes the runs of a made-up scenario, and draws them.
 fn draw(out: &Path, fake: &Fake, protocols: &[&str], seeds: std::ops::Range<u64>) -> Vec<PathBuf> {
