@@ -551,7 +551,10 @@ impl Manager {
     /// The time for offers is over: the best is accepted, if it is good enough.
     pub fn choose(&mut self, out: &Outlook<'_>, cx: &mut Cx<'_>) {
         let Some(Goal { instead_of, since, step: Step::Find { need, offers } }) = self.goal.take() else { return };
-        let base: Vec<NodeId> = out.set().iter().copied().filter(|&node| Some(node) != instead_of).collect();
+        // Who failed does not make a placement better: as in the search, it does not count.
+        let failed = self.failed(out);
+        let stays = |&node: &NodeId| Some(node) != instead_of && !failed.contains(&node);
+        let base: Vec<NodeId> = out.set().iter().copied().filter(stays).collect();
         let worth = |offer: &Offer| {
             let newcomer = (!need.takes_lead).then_some(offer.node);
             let with: Vec<NodeId> = base.iter().copied().chain(newcomer).collect();
