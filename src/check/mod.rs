@@ -2,7 +2,9 @@
 //! and histories only as events.
 
 mod account;
+pub mod capacity;
 mod causal;
+pub mod constraints;
 pub mod invariants;
 pub mod legitimate;
 pub mod linearizability;

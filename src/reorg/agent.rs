@@ -131,7 +131,7 @@ impl Agent {
         self.measure(survey, now);
         self.end_leases(now, cx);
         self.evidence = self.sight.evidence(now);
-        self.class = self.evidence.class(self.sight.site_silent_after(), self.policy().disaster_after);
+        self.class = self.evidence.class(self.policy().site_silent_after(), self.policy().disaster_after);
         self.is_suspended = self.evidence.suspends_saving(self.class, self.policy().disaster_after);
         if self.is_suspended {
             self.calm_since = now;

@@ -49,6 +49,13 @@ pub struct Policy {
     pub epsilon: f64,
 }
 
+impl Policy {
+    /// A steward may fail, and another take over, before its site counts as silent.
+    pub fn site_silent_after(&self) -> Duration {
+        (self.silent_after + self.advertise).saturating_mul(2)
+    }
+}
+
 /// Which constraints are observed. Switching one off is for showing what it is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Constraints {

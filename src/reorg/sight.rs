@@ -51,11 +51,6 @@ impl Sight {
         self.map.site_of(self.me)
     }
 
-    /// A steward may fail, and another take over, before its site counts as silent.
-    pub fn site_silent_after(&self) -> Duration {
-        (self.policy.silent_after + self.policy.advertise).saturating_mul(2)
-    }
-
     /// Clamps what a fault may have overwritten: nothing was heard in the future.
     pub fn sanity(&mut self, now: LocalTime) {
         self.born = self.born.min(now);
@@ -113,7 +108,7 @@ impl Sight {
     pub fn spokesman(&self, site: DcId, turn: u64, now: LocalTime) -> NodeId {
         let nodes = &self.map.sites[site.index()].nodes;
         match &self.sites[site.index()] {
-            Some(heard) if now.since(heard.heard) <= self.site_silent_after() => heard.summary.steward,
+            Some(heard) if now.since(heard.heard) <= self.policy.site_silent_after() => heard.summary.steward,
             _ => nodes[(turn % nodes.len() as u64) as usize],
         }
     }
@@ -187,7 +182,7 @@ impl Sight {
                 (now.since(heard.heard), asleep)
             }
         };
-        match since > self.site_silent_after() {
+        match since > self.policy.site_silent_after() {
             false => SiteLife::Heard,
             // Its last machine said good night; what was silent before is another matter.
             true if asleep => SiteLife::Asleep,

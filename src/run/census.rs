@@ -7,14 +7,16 @@
 
 use std::rc::Rc;
 
+use crate::check::capacity::Capacity;
+use crate::check::constraints::newest;
 use crate::id::{NodeId, ServiceId};
 use crate::machine::Machine;
 use crate::metrics::window::Window;
 use crate::metrics::{Metrics, ReplicaEvent};
 use crate::reorg::{Map, Policy};
 use crate::scenario::Agents;
-use crate::time::{Duration, SimTime};
-use crate::world::{AllReplicas, PowerState, Replicas};
+use crate::time::SimTime;
+use crate::world::{AllReplicas, Replicas};
 
 /// The way back from one disturbance.
 #[derive(Clone, Copy, Debug)]
@@ -66,9 +68,6 @@ pub struct Census {
     windows: Vec<Window>,
     services: Vec<Known>,
     all: Vec<Return>,
-    /// Processor time of each machine when last looked at.
-    busy: Vec<Duration>,
-    looked: SimTime,
 }
 
 impl Census {
@@ -85,8 +84,6 @@ impl Census {
         Self {
             services: (0..services).map(known).collect(),
             all,
-            busy: vec![Duration::ZERO; agents.map.machines.len()],
-            looked: SimTime::ZERO,
             policy: agents.policy.clone(),
             map: agents.map.clone(),
             windows: windows.to_vec(),
@@ -105,10 +102,10 @@ impl Census {
     }
 
     /// A whole second is over.
-    pub fn observe<M: Machine>(&mut self, now: SimTime, world: &AllReplicas<'_, M>) {
-        let mut whole = self.has_capacity(now, world);
+    pub fn observe<M: Machine>(&mut self, now: SimTime, world: &AllReplicas<'_, M>, capacity: &Capacity) {
+        let mut whole = capacity.outlives_a_loss(self.policy.headroom);
         for (index, replicas) in world.services().take(self.services.len()).enumerate() {
-            let members = members(&replicas);
+            let members = newest(&replicas).map(|(_, status)| status.members).unwrap_or_default();
             let (wanted, next) = (self.map.services[index].degree, self.policy.next_degree);
             let up: Vec<NodeId> =
                 members.iter().copied().filter(|&node| replicas.up(node) && !replicas.paused(node)).collect();
@@ -122,29 +119,6 @@ impl Census {
             known.changed(now, members, &self.windows, &replicas);
         }
         self.all.iter_mut().for_each(|one| one.seen(now, whole));
-    }
-
-    /// Outside of each data center there is capacity for the present load.
-    fn has_capacity<M: Machine>(&mut self, now: SimTime, world: &AllReplicas<'_, M>) -> bool {
-        let span = now.since(self.looked).as_secs_f64();
-        self.looked = now;
-        let (mut load, mut usable) = (0.0, vec![0.0; self.map.sites.len()]);
-        for (index, machine) in self.map.machines.iter().enumerate() {
-            let node = NodeId::from(index);
-            let busy = world.busy(node, now);
-            let spent = busy.saturating_sub(std::mem::replace(&mut self.busy[index], busy));
-            load += spent.as_secs_f64() / span.max(1e-9) * machine.capacity;
-            let in_time = match world.power_state(node) {
-                PowerState::Awake | PowerState::Booting => true,
-                PowerState::Asleep | PowerState::ShuttingDown => machine.boot <= self.policy.wake_within,
-                PowerState::Idle | PowerState::Dead => false,
-            };
-            if in_time {
-                usable[machine.site.index()] += machine.capacity;
-            }
-        }
-        let all: f64 = usable.iter().sum();
-        usable.iter().all(|site| all - site >= load * self.policy.headroom)
     }
 
     /// Puts what is known of a window, or of the whole run, where results tell it.
@@ -197,12 +171,4 @@ fn count(windows: &[Window], into: &mut [u64], now: SimTime, more: u64) {
     for (count, _) in into.iter_mut().zip(windows).filter(|(_, window)| window.contains(now)) {
         *count += more;
     }
-}
-
-/// The view of the primary that serves: of several, the largest, and then the newest.
-fn members<M: Machine>(replicas: &Replicas<'_, M>) -> Vec<NodeId> {
-    let running = replicas.nodes().iter().filter(|&&node| !replicas.paused(node));
-    let serving = running.filter_map(|&node| replicas.machine(node)).filter(|machine| machine.serving());
-    let views = serving.map(|machine| machine.status()).map(|status| (status.members, status.view));
-    views.max_by_key(|(members, view)| (members.len(), *view)).map(|(members, _)| members).unwrap_or_default()
 }

@@ -351,6 +351,7 @@ impl Drill<'_> {
         if let Some(tape) = &mut stage.tape {
             tape.fates = fate_of;
         }
+        verdicts.extend(stage.watch.constraints().into_iter().flat_map(|all| verdicts::of_constraints(all, scenario)));
         let finished = Finished { scenario, label, seed, fingerprint, events, end, phases, windows, fates, verdicts };
         finished.result(stage)
     }

@@ -1,5 +1,6 @@
 //! The disaster's phases, and when each disturbance is over, from the timeline alone.
 
+use crate::check::constraints::{Settling, Spans};
 use crate::metrics::recorder::Disturbance;
 use crate::metrics::window::Window;
 use crate::scenario::Scenario;
@@ -43,6 +44,38 @@ pub fn disturbances(scenario: &Scenario) -> Vec<Disturbance> {
     faults
         .map(|(index, fault)| Disturbance { label: fault.label.clone(), at: fault.at, end: end_of(scenario, index) })
         .collect()
+}
+
+/// When the constraints of the reorganisation are asked. Each disturbance has its time to settle after it begins, if
+/// it is machines that are gone, and after it is over.
+pub fn spans(scenario: &Scenario, settling: Settling) -> Spans {
+    let Settling { after, without } = settling;
+    let mut spans = Spans { unrest: vec![(SimTime::ZERO, SimTime::ZERO + after)], splits: Vec::new() };
+    if !scenario.failures.is_empty() {
+        spans.unrest.push((SimTime::ZERO, SimTime::MAX));
+    }
+    for (index, fault) in scenario.timeline.iter().enumerate().filter(|(_, fault)| !is_cure(&fault.action)) {
+        let from = fault.at;
+        let end = end_of(scenario, index);
+        let until = match &fault.action {
+            Action::Load => Some(end.unwrap_or(from)),
+            Action::Clock { .. } => Some(from),
+            _ => end,
+        };
+        match (&fault.action, until) {
+            (Action::Crash { .. }, until) => {
+                let given_up = from + without;
+                spans.unrest.push((from, until.map_or(given_up, |until| until.min(given_up))));
+                spans.unrest.extend(until.map(|until| (until, until + after)));
+            }
+            (_, Some(until)) => spans.unrest.push((from, until + after)),
+            (_, None) => spans.unrest.push((from, SimTime::MAX)),
+        }
+        if matches!(fault.action, Action::Partition { .. } | Action::Cut { .. }) {
+            spans.splits.push((from, end.unwrap_or(SimTime::MAX)));
+        }
+    }
+    spans
 }
 
 const fn is_cure(action: &Action) -> bool {

@@ -278,6 +278,10 @@ impl<M: Machine> Front<M> for Stage {
         self.watch.housed(now, service, node, starts);
     }
 
+    fn sleeps(&mut self, now: SimTime, node: NodeId, replicas: &AllReplicas<'_, M>) {
+        self.watch.sleeps(now, node, replicas);
+    }
+
     fn power_changed(&mut self, now: SimTime, node: NodeId, state: PowerState) {
         self.watch.power_changed(now, node, state);
     }

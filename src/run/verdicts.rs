@@ -1,5 +1,6 @@
 //! What the protocol promised under the faults that happened, and whether it kept it.
 
+use crate::check::constraints::{Breach, Constraint, Constraints, Finding};
 use crate::check::invariants::Invariants;
 use crate::check::legitimate::{Members, legitimate};
 use crate::history::Event;
@@ -179,4 +180,57 @@ impl Judged<'_> {
         };
         self.verdict("I7", states, outcome, evidence)
     }
+}
+
+/// C1 to C5 of the reorganisation.
+pub fn of_constraints(constraints: &Constraints, scenario: &Scenario) -> Vec<Verdict> {
+    Constraint::ALL.into_iter().map(|one| of_constraint(one, constraints, scenario)).collect()
+}
+
+fn of_constraint(constraint: Constraint, constraints: &Constraints, scenario: &Scenario) -> Verdict {
+    let (check, states, unasked) = match constraint {
+        Constraint::Spread => {
+            ("C1", "at rest, each service is in as many data centers and zones as it is to be", AT_REST)
+        }
+        Constraint::Share => ("C2", "at rest, no data center holds more than its share of a service", AT_REST),
+        Constraint::NextDisaster => {
+            ("C3", "at rest, the loss of any one data center leaves replicas and capacity enough", AT_REST)
+        }
+        Constraint::LastCopies => {
+            ("C4", "no machine goes to sleep with one of the last copies of a service", "no machine went to sleep")
+        }
+        Constraint::Suspend => (
+            "C5",
+            "while a side of a split does not hear another, it puts no machine to sleep and lets go of no replica",
+            "no side of a split was silent for long enough to be noticed",
+        ),
+    };
+    let policy = constraints.policy();
+    let is_placement = matches!(constraint, Constraint::Spread | Constraint::Share | Constraint::NextDisaster);
+    let excuse = if !constraint.is_on(policy) {
+        Some("it is switched off")
+    } else if is_placement && !policy.repair {
+        Some("the policy repairs nothing")
+    } else {
+        None
+    };
+    let (outcome, evidence) = match (constraints.finding(constraint), excuse) {
+        (Finding { breach: Some(breach), .. }, None) => (VerdictOutcome::Violated, Some(told(breach, scenario))),
+        (Finding { breach: Some(breach), .. }, Some(why)) => {
+            (VerdictOutcome::NotApplicable, Some(format!("{}: {why}", told(breach, scenario))))
+        }
+        (Finding { asked: 0, .. }, _) => (VerdictOutcome::NotApplicable, Some(unasked.to_owned())),
+        (Finding { breach: None, .. }, _) => (VerdictOutcome::Valid, None),
+    };
+    Verdict { check: check.to_owned(), states: states.to_owned(), outcome, evidence }
+}
+
+/// Why C1 to C3 may not have been asked.
+const AT_REST: &str = "the world was never at rest for long enough, or too few data centers and machines were left";
+
+fn told(breach: &Breach, scenario: &Scenario) -> String {
+    let nodes: Vec<&str> = breach.nodes.iter().map(|&node| scenario.node(node)).collect();
+    let service = breach.service.map(|service| format!("{}: ", scenario.service(service))).unwrap_or_default();
+    let nodes = if nodes.is_empty() { String::new() } else { format!(" ({})", nodes.join(", ")) };
+    format!("{service}at {:.0} s: {}{nodes}", breach.at.as_secs_f64(), breach.what)
 }

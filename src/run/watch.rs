@@ -1,22 +1,56 @@
 //! What a run measures of machines rather than of requests: power, load, sleep, and replicas that move.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::census::Census;
+use super::phases;
+use crate::check::capacity::Lookout;
+use crate::check::constraints::{Constraints, Settling};
 use crate::id::{NodeId, ServiceId};
 use crate::machine::Machine;
 use crate::metrics::energy::{Meter, Metered, Reading};
 use crate::metrics::window::Window;
 use crate::metrics::{MetricsTable, NodeRecord, Residency};
+use crate::reorg::Map;
 use crate::scenario::{Agents, Scenario};
 use crate::time::{Duration, SimTime};
 use crate::world::{AllReplicas, PowerState};
+
+/// What is seen of the reorganisation.
+struct Layer {
+    lookout: Lookout,
+    census: Census,
+    constraints: Constraints,
+    map: Rc<Map>,
+    wake_within: Duration,
+}
+
+impl Layer {
+    fn new(scenario: &Scenario, agents: &Agents, windows: &[Window], disturbances: &[SimTime]) -> Self {
+        let Agents { map, policy } = agents;
+        let spans = phases::spans(scenario, Settling::of(map, policy));
+        Self {
+            lookout: Lookout::new(map.machines.len()),
+            census: Census::new(agents, scenario.services.len(), windows, disturbances),
+            constraints: Constraints::new(map.clone(), policy.clone(), spans),
+            map: map.clone(),
+            wake_within: policy.wake_within,
+        }
+    }
+
+    fn observe<M: Machine>(&mut self, now: SimTime, world: &AllReplicas<'_, M>) {
+        let capacity = self.lookout.look(now, world, &self.map, self.wake_within);
+        self.census.observe(now, world, &capacity);
+        self.constraints.observe(now, world, &capacity);
+    }
+}
 
 pub struct Watch {
     /// If the power of all machines is known.
     meter: Option<Meter>,
     /// If there are agents.
-    census: Option<Census>,
+    layer: Option<Layer>,
     services: usize,
     /// By machine: since when it is in which state of power.
     states: Vec<Vec<(SimTime, PowerState)>>,
@@ -36,7 +70,7 @@ impl Watch {
         let machines: Option<Vec<Metered>> = metered.collect();
         Self {
             meter: machines.map(|machines| Meter::new(machines, services, windows)),
-            census: agents.map(|agents| Census::new(agents, services, windows, disturbances)),
+            layer: agents.map(|agents| Layer::new(scenario, agents, windows, disturbances)),
             services,
             states: vec![Vec::new(); topology.nodes.len()],
             holders: Vec::new(),
@@ -48,9 +82,20 @@ impl Watch {
     }
 
     pub fn housed(&mut self, now: SimTime, service: ServiceId, node: NodeId, starts: bool) {
-        if let Some(census) = &mut self.census {
-            census.housed(now, service, node, starts);
+        if let Some(layer) = &mut self.layer {
+            layer.census.housed(now, service, node, starts);
         }
+    }
+
+    pub fn sleeps<M: Machine>(&mut self, now: SimTime, node: NodeId, world: &AllReplicas<'_, M>) {
+        if let Some(layer) = &mut self.layer {
+            layer.constraints.sleeps(now, node, world);
+        }
+    }
+
+    /// C1 to C5, if there are agents.
+    pub fn constraints(&self) -> Option<&Constraints> {
+        self.layer.as_ref().map(|layer| &layer.constraints)
     }
 
     /// At the end of each second, and at the edges of windows.
@@ -74,8 +119,8 @@ impl Watch {
                 self.holders.push(holders.collect());
             }
         }
-        if let Some(census) = self.census.as_mut().filter(|_| on_the_second) {
-            census.observe(now, world);
+        if let Some(layer) = self.layer.as_mut().filter(|_| on_the_second) {
+            layer.observe(now, world);
         }
     }
 
@@ -84,7 +129,7 @@ impl Watch {
         if let Some(meter) = &self.meter {
             meter.fill(window, &mut table.all);
         }
-        if let Some(census) = &self.census {
+        if let Some(Layer { census, .. }) = &self.layer {
             census.fill(window, None, &mut table.all);
         }
         for (index, name) in names.enumerate() {
@@ -92,7 +137,7 @@ impl Watch {
             if let Some(meter) = &self.meter {
                 meter.fill_service(window, index, metrics);
             }
-            if let Some(census) = &self.census {
+            if let Some(Layer { census, .. }) = &self.layer {
                 census.fill(window, Some(index), metrics);
             }
         }
@@ -110,7 +155,7 @@ impl Watch {
 
     /// Where replicas were, and when machines were awake; `None`: nothing moves, and nothing is known of power.
     pub fn residency(&self, scenario: &Scenario, end: SimTime) -> Option<Residency> {
-        if self.meter.is_none() && self.census.is_none() {
+        if self.meter.is_none() && self.layer.is_none() {
             return None;
         }
         let node = |(index, states): (usize, &Vec<(SimTime, PowerState)>)| {
@@ -126,7 +171,7 @@ impl Watch {
             (scenario.node(NodeId::from(index)).to_owned(), record)
         };
         let mut replicas = BTreeMap::new();
-        if let Some(census) = &self.census {
+        if let Some(Layer { census, .. }) = &self.layer {
             for (index, service) in scenario.services.iter().enumerate() {
                 replicas.insert(service.name.clone(), census.events(index, |node| scenario.node(node).to_owned()));
             }

@@ -73,6 +73,8 @@ pub trait Front<M: Machine> {
     fn answered(&mut self, _now: SimTime, _by: NodeId, _answer: &Answered<'_>, _replicas: &Replicas<'_, M>) {}
     /// An agent had a replica started on a machine, or stopped and erased.
     fn housed(&mut self, _now: SimTime, _service: ServiceId, _node: NodeId, _starts: bool) {}
+    /// An agent puts its machine to sleep; its processes still run.
+    fn sleeps(&mut self, _now: SimTime, _node: NodeId, _replicas: &AllReplicas<'_, M>) {}
     /// A machine draws power for something else from now on.
     fn power_changed(&mut self, _now: SimTime, _node: NodeId, _state: PowerState) {}
     /// A fault has begun, or has ended; what it does to the world is done.

@@ -169,6 +169,7 @@ impl<M: Machine, F: Front<M>> World<M, F> {
 
     /// A clean stop: what was written reaches the disk, connections are closed, and then the machine powers down.
     fn sleep(&mut self, node: NodeId) {
+        self.front.sleeps(self.now, node, &self.scene.all());
         self.end_process(node, None);
         let shutdown = self.scene.topology.nodes[node.index()].shutdown;
         let body = &mut self.scene.bodies[node.index()];

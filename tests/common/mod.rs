@@ -4,6 +4,7 @@
 pub mod chaos;
 pub mod contest;
 pub mod judge;
+pub mod layer;
 pub mod library;
 
 use firedrill::id::{DcId, NodeId, ServiceId};
