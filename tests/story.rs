@@ -202,7 +202,8 @@ impl<'a> Critic<'a> {
 
 #[test]
 fn every_story_agrees_with_the_timeline_the_metrics_and_the_network() {
-    let scenarios: Vec<Scenario> = paths().iter().map(|path| load(path)).collect();
+    // Stories do not tell of machines that sleep, nor of replicas that move.
+    let scenarios = paths().iter().map(|path| load(path)).filter(|one| one.map.is_none()).collect::<Vec<Scenario>>();
     let all: Vec<(&Scenario, &str)> =
         scenarios.iter().flat_map(|one| labels(one).into_iter().map(move |label| (one, label))).collect();
     let wrong: Vec<String> = all
@@ -295,7 +296,7 @@ fn the_life_of_a_request_that_failed_says_what_every_attempt_met() {
     let life = life("majority-failure", "raft", |tape| {
         let failed = story::failed(&scenario, tape, None, 2_000);
         let refused = failed.iter().find(|one| one.what.starts_with("failed for certain")).expect("some were refused");
-        refused.first.iter().find(|one| one.1 > SimTime::from_nanos(100_000_000_000)).expect("in the outage").0
+        refused.first.iter().find(|one| one.1 > SimTime::from_nanos(61_000_000_000)).expect("in the outage").0
     });
     let attempts: Vec<&Line> = life.lines.iter().filter(|line| line.text.starts_with("attempt")).collect();
     assert!(attempts.len() > 2, "{life:#?}");

@@ -701,7 +701,9 @@ impl Manager {
             Step::Find { .. } | Step::Start { .. } => {}
             Step::TakeIn { node, asked } => {
                 let node = *node;
-                if out.sight.is_silent(node, out.now) || waited > PATIENCE {
+                // Its machine may have stopped it, in the name of a manager on the other side of a split.
+                let is_gone = out.sight.advert(node, out.now).is_some_and(|advert| advert.seat(self.service).is_none());
+                if out.sight.is_silent(node, out.now) || is_gone && waited > out.policy().lease || waited > PATIENCE {
                     let step = Step::LetGo { nodes: vec![node], asked: None };
                     return Some(Goal { instead_of: None, since: out.now, step });
                 }
