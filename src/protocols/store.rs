@@ -89,6 +89,11 @@ struct Session {
     floor: u32,
 }
 
+/// The end of a history that goes on with an entry named `word`.
+fn next(tip: Tip, word: u64) -> Tip {
+    Tip { length: tip.length + 1, hash: hash::of([tip.hash, word]) }
+}
+
 /// Cells, sessions, and the end of the history that made them.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
@@ -200,12 +205,19 @@ impl Store {
 
     /// The next entry of the history carries no operation, or one that is not executed: `word` names it.
     pub fn skip(&mut self, word: u64) {
-        let hash = hash::of([self.tip.hash, word]);
-        self.tip = Tip { length: self.tip.length + 1, hash };
+        self.tip = next(self.tip, word);
         if self.trail.len() == TRAIL_MAX {
             self.trail.pop_front();
         }
-        self.trail.push_back(hash);
+        self.trail.push_back(self.tip.hash);
+    }
+
+    /// The end of the history after each of these updates, if they were its next ones.
+    pub fn ends_after<'a>(&self, updates: impl IntoIterator<Item = &'a Update>) -> impl Iterator<Item = Tip> {
+        updates.into_iter().scan(self.tip, |tip, update| {
+            *tip = next(*tip, update.digest());
+            Some(*tip)
+        })
     }
 
     /// The state alone, for a snapshot: without the trail of hashes that led to it.

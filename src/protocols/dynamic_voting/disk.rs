@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::{Config, Cx, Log, Record, Replica, Standing, View, Vote};
 use crate::machine::Note;
+use crate::op::Tip;
 use crate::protocols::store::{Store, Update};
 
 /// The content of a log.
@@ -90,7 +91,9 @@ impl Replica {
 
     /// Takes over another's log. False: it does not connect.
     pub(super) fn take_over(&mut self, log: &Log, cx: &mut Cx<'_>) -> bool {
-        if let Some(image) = log.image.as_ref().filter(|image| image.tip().length > self.committed.tip().length) {
+        let start = self.committed.tip().length;
+        let before: Vec<Tip> = self.committed.ends_after(&self.tail).collect();
+        if let Some(image) = log.image.as_ref().filter(|image| image.tip().length > start) {
             self.committed = (**image).clone();
             self.recent.clear();
         }
@@ -99,8 +102,11 @@ impl Replica {
             return false;
         };
         self.tail = log.updates.iter().skip(known as usize).copied().collect();
-        // What was written of the tail before tells nothing of this one.
-        let kept = self.committed.tip().length;
+        // Until this log is written, what was written of the one before counts as far as both are the same, and no
+        // further. So far it does count: a primary may hear only now that it is held here, and acknowledge it.
+        let is_common = |end: &Tip| before.get((end.length - start - 1) as usize) == Some(end);
+        let common = self.committed.ends_after(&self.tail).take_while(is_common).last();
+        let kept = common.unwrap_or(self.committed.tip()).length;
         self.durable = self.durable.min(kept);
         for (_, vote) in &mut self.votes {
             if let Vote::Length(length) = vote {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::{Config, Log, Message, Mutation, Options, Replica, Standing};
 use crate::id::NodeId;
 use crate::op::Outcome;
+use crate::protocols::store::{Store, Update};
 use crate::protocols::theatre::{Theatre, groups, play, write};
 use crate::time::Duration;
 
@@ -140,4 +141,36 @@ fn without_minding_attempts_two_groups_would_serve() {
     broken.run(200);
     let acknowledged = both.iter().filter(|&&id| matches!(broken.outcome(id), Some(Outcome::Done(_))));
     assert_eq!(acknowledged.count(), 2, "each in a history without the other");
+}
+
+/// How much of three updates, durable at n1, it still holds when it is told to go on from another log.
+fn held_after(replace: impl FnOnce(&[Update]) -> Log) -> u64 {
+    let mut theatre = Theatre::<Replica>::new(configs(3, 100, None), describe);
+    theatre.run(1_300);
+    (1..=3).for_each(|client| _ = theatre.ask(NodeId(0), write(client, 1)));
+    theatre.run(30);
+    let mut held = (0, 0);
+    theatre.with(NodeId(1), |replica, cx| {
+        let before = replica.durable;
+        let log = replace(replica.tail.make_contiguous());
+        assert!(replica.take_over(&log, cx));
+        held = (before, replica.durable);
+    });
+    assert_eq!(held.0, 3);
+    held.1
+}
+
+#[test]
+fn what_two_logs_have_in_common_stays_held() {
+    let after = |image: &[Update], updates: &[Update]| {
+        let mut store = Store::default();
+        image.iter().for_each(|update| store.record(update));
+        let image = (!image.is_empty()).then(|| Rc::new(store.image()));
+        Log { base: store.tip().length, image, updates: updates.into() }
+    };
+    assert_eq!(held_after(|log| after(&[], log)), 3);
+    assert_eq!(held_after(|log| after(&[], &[log[0], log[2], log[1]])), 1, "up to where they part");
+    assert_eq!(held_after(|log| after(&[], &log[..2])), 2, "the end is dropped");
+    assert_eq!(held_after(|log| after(&log[..2], &log[2..])), 3);
+    assert_eq!(held_after(|log| after(&[log[1], log[0]], &log[2..])), 2, "an equal update of another history");
 }
