@@ -114,12 +114,18 @@ pub fn complaints(result: &RunResult, loses_disks: bool) -> Vec<String> {
     for (service, seconds) in &result.seconds {
         let last = &seconds[seconds.len() - 30..];
         let (requests, ok) = last.iter().fold((0, 0), |sum, one| (sum.0 + one.requests, sum.1 + one.ok));
-        if u64::from(ok) * 100 < u64::from(requests) * 99 {
+        // A primary may just be moving, which costs some of 150 requests.
+        if u64::from(ok) * 100 < u64::from(requests) * 95 {
             wrong.push(format!("{service} answers {ok} of {requests} at the end"));
         }
         let members: Vec<u32> = last[20..].iter().map(|one| one.view_members).collect();
-        // One more while a replica moves, to where it saves or serves better.
-        if members.iter().any(|&count| !(DEGREE..=DEGREE + 1).contains(&count)) || !members.contains(&DEGREE) {
+        // One more while a replica moves, to where it saves or serves better; none in the second of a handover.
+        let is_moving = |&count: &u32| count == 0 || count == DEGREE + 1;
+        let handovers = members.iter().filter(|&&count| count == 0).count();
+        if !members.iter().all(|count| *count == DEGREE || is_moving(count))
+            || handovers > 1
+            || !members.contains(&DEGREE)
+        {
             wrong.push(format!("{service} has {members:?} members at the end"));
         }
     }
