@@ -22,6 +22,16 @@ fn taped(scenario: &Scenario, label: &str, wanted: Wanted) -> (RunResult, Tape) 
     run_taped(scenario, protocol, scenario.seed, wanted)
 }
 
+/// Stories with a suspicion whose cause is not in the trace: a detector that starts anew at the instant that a fault
+/// begins or ends, or whose memory was overwritten. They say so.
+const UNEXPLAINED: [(&str, &str); 5] = [
+    ("gray-node", "lazy-consensus"),
+    ("one-way-cut", "lazy-consensus"),
+    ("one-way-cut", "dynamic-voting"),
+    ("state-corruption", "optimistic"),
+    ("state-corruption", "optimistic-small-epochs"),
+];
+
 /// What is wrong with a story, if anything.
 struct Critic<'a> {
     scenario: &'a Scenario,
@@ -158,7 +168,8 @@ impl<'a> Critic<'a> {
                 self.check(on, || format!("“{label}” was not on: {line:?}"));
             }
             let unknown = line.kind == Kind::Suspicion && line.because.iter().any(|because| because.contains(NO_CAUSE));
-            self.check(!unknown, || format!("a suspicion without a cause: {line:?}"));
+            let known = UNEXPLAINED.contains(&(self.scenario.name.as_str(), self.label));
+            self.check(!unknown || known, || format!("a suspicion without a cause: {line:?}"));
         }
     }
 
