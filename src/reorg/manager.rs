@@ -592,7 +592,9 @@ impl Manager {
             self.members_have_no_room = need.takes_lead && out.is_loaded();
             self.failures = (self.failures + 1).min(8);
             self.quiet_until = out.now + PAUSE;
-            if need.urgency > Urgency::Balance {
+            // A constraint that no site that is awake can mend is worth a machine too.
+            let is_broken = need.urgency == Urgency::Balance && !need.takes_lead && today > 0.0;
+            if need.urgency > Urgency::Balance || is_broken {
                 self.wake_a_sleeping_site(out, cx);
             }
             if need.urgency <= Urgency::Balance {
