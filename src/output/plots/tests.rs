@@ -118,7 +118,7 @@ fn services_that_move_are_drawn_from_the_files_alone_and_those_that_stay_are_not
 
 #[test]
 fn moving_services_are_drawn_inside_of_the_picture_however_many_they_are() {
-    let sizes = [(1, 1, 1), (6, 4, 20), (10, 6, 21), (30, 20, 200)];
+    let sizes = [(3, 1, 1), (6, 4, 20), (10, 6, 21), (30, 20, 200)];
     for (sites, machines, services) in sizes {
         let moving = Moving { name: "many", sites, machines, services, duration: 120 };
         let mut results: Vec<RunResult> =
