@@ -217,8 +217,11 @@ fn every_story_agrees_with_the_timeline_the_metrics_and_the_network() {
     let scenarios = paths().iter().map(|path| load(path)).filter(|one| one.map.is_none()).collect::<Vec<Scenario>>();
     let all: Vec<(&Scenario, &str)> =
         scenarios.iter().flat_map(|one| labels(one).into_iter().map(move |label| (one, label))).collect();
+    // The largest, in which clients ask in vain for minutes, only if all are asked for.
+    let full = std::env::var("FIREDRILL_SWEEP").is_ok_and(|sweep| sweep == "full");
     let wrong: Vec<String> = all
         .par_iter()
+        .filter(|(scenario, label)| full || reference(&scenario.name, label).events <= 1_000_000)
         .flat_map(|(scenario, label)| {
             let (result, tape) = taped(scenario, label, Wanted::default());
             Critic::new(scenario, label, &result, &tape).judge()
