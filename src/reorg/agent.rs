@@ -351,7 +351,7 @@ impl Agent {
                 }
             }
             Message::Return { service, epoch, replicas } => self.returned(service, epoch, &replicas, cx),
-            Message::Recall { service, .. } => match self.managers.get_mut(&service) {
+            Message::Recall { service } => match self.managers.get_mut(&service) {
                 Some(manager) => manager.recall(from),
                 None => cx.send(from, Message::Veto { node: from, why: "the primary is elsewhere" }),
             },

@@ -63,8 +63,6 @@ pub struct Summary {
     pub nodes: Vec<(NodeId, Life)>,
     /// By site: the word of a witness, by what it was told by that site alone.
     pub hears: Vec<SiteLife>,
-    /// Machines that asked to sleep and were not refused yet.
-    pub yawning: u32,
 }
 
 /// What is known of a site.
@@ -193,10 +191,9 @@ pub enum Message {
         epoch: u64,
         replicas: Rc<[NodeId]>,
     },
-    /// A machine asks a manager to move a replica away.
+    /// A machine that would like to sleep asks a manager to move a replica away.
     Recall {
         service: ServiceId,
-        urgency: Urgency,
     },
     /// From the manager to each replica's machine: the replica is wanted for another while.
     Renew {

@@ -237,7 +237,7 @@ impl Sight {
     }
 
     /// What this site tells the others, if this machine's advert is `own`.
-    pub fn summary(&self, own: &Rc<Advert>, yawning: u32, now: LocalTime) -> Summary {
+    pub fn summary(&self, own: &Rc<Advert>, now: LocalTime) -> Summary {
         let site = self.site();
         let life = |&node: &NodeId| {
             let life = if node != self.me {
@@ -255,7 +255,6 @@ impl Sight {
             steward: self.me,
             nodes: self.map.sites[site.index()].nodes.iter().map(life).collect(),
             hears: (0..self.map.sites.len()).map(DcId::from).map(hears).collect(),
-            yawning,
         }
     }
 
@@ -379,7 +378,7 @@ mod tests {
     fn word(site: u32, steward: u32, hears: [bool; 3]) -> Rc<Summary> {
         let hears = hears.map(|heard| if heard { SiteLife::Heard } else { SiteLife::Silent(Duration::ZERO) });
         let nodes = vec![(NodeId(steward), Life::Awake(advert(Plan::Stay)))];
-        Rc::new(Summary { site: DcId(site), steward: NodeId(steward), nodes, hears: hears.to_vec(), yawning: 0 })
+        Rc::new(Summary { site: DcId(site), steward: NodeId(steward), nodes, hears: hears.to_vec() })
     }
 
     #[test]
@@ -422,7 +421,7 @@ mod tests {
     fn a_site_that_went_to_sleep_is_not_silent() {
         let mut sight = sight();
         let nodes = vec![(NodeId(5), Life::Asleep)];
-        let night = Summary { site: DcId(2), steward: NodeId(5), nodes, hears: vec![SiteLife::Heard; 3], yawning: 0 };
+        let night = Summary { site: DcId(2), steward: NodeId(5), nodes, hears: vec![SiteLife::Heard; 3] };
         sight.hear_summary(Rc::new(night), Duration::ZERO, second(101));
         assert_eq!(sight.site_life(DcId(2), second(500)), SiteLife::Asleep);
         assert_eq!(sight.life(NodeId(5), second(500)), Life::Asleep);
@@ -434,10 +433,10 @@ mod tests {
         let mut sight = sight();
         let nodes = vec![(NodeId(3), Life::Awake(advert(Plan::Stay)))];
         let hears = vec![SiteLife::Heard, SiteLife::Heard, SiteLife::Asleep];
-        let word = Summary { site: DcId(1), steward: NodeId(3), nodes, hears, yawning: 0 };
+        let word = Summary { site: DcId(1), steward: NodeId(3), nodes, hears };
         sight.hear_summary(Rc::new(word), Duration::ZERO, second(120));
         assert_eq!(sight.site_life(DcId(2), second(121)), SiteLife::Asleep);
-        let mine = Rc::new(sight.summary(&advert(Plan::Stay), 0, second(121)));
+        let mine = Rc::new(sight.summary(&advert(Plan::Stay), second(121)));
         assert!(matches!(mine.hears[2], SiteLife::Silent(_)), "a rumour is not passed on, or it would never end");
     }
 

@@ -112,7 +112,7 @@ impl Agent {
         self.stewardship.yawning = self.stewardship.yawning.filter(|&(node, at)| {
             now.since(at) <= self.config.policy.low_for && matches!(self.sight.life(node, now), Life::Awake(_))
         });
-        let summary = Rc::new(self.sight.summary(&self.own, u32::from(self.stewardship.yawning.is_some()), now));
+        let summary = Rc::new(self.sight.summary(&self.own, now));
         for site in (0..self.config.map.sites.len()).map(DcId::from).filter(|&site| site != self.sight.site()) {
             cx.send(self.sight.spokesman(site, round, now), Message::Summary(summary.clone()));
         }
@@ -392,7 +392,7 @@ impl Agent {
                 _ => self.sight.whereabouts(seat.service, &[], now).first().copied(),
             };
             if let Some(manager) = manager {
-                cx.send(manager, Message::Recall { service: seat.service, urgency: Urgency::Saving });
+                cx.send(manager, Message::Recall { service: seat.service });
             }
         }
     }
